@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only file that knows pybind11. Arrays arrive as addresses that engine/ops.py has checked; nothing here
+// knows torch, so one build works with every torch.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+// A namespace of its own: these copies are for the bindings' checks, the kernels have theirs.
+#define OHM_ISA bindings
+#include "core/ops.h"
+#include "core/periphery.h"
+#include "core/random.h"
+
+namespace py = pybind11;
+using namespace ohm_ops;
+
+namespace {
+
+using Address = std::uintptr_t;
+
+// Filled by the stamped translation units before main; function-local statics avoid the order of initialisation.
+std::map<std::string, std::map<std::string, DeviceOps>>& devices() {
+  static std::map<std::string, std::map<std::string, DeviceOps>> table;
+  return table;
+}
+std::map<std::string, TileOps>& tile_ops() {
+  static std::map<std::string, TileOps> table;
+  return table;
+}
+std::string& isa_in_use() {
+  static std::string isa = "portable";
+  return isa;
+}
+
+bool cpu_has(const std::string& isa) {
+#if defined(__x86_64__)
+  if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  if (isa == "avx512")
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+  return isa == "portable";
+}
+
+std::vector<std::string> isa_built() {
+  std::vector<std::string> names;
+  for (const char* isa : {"portable", "avx2", "avx512"})
+    if (tile_ops().count(isa)) names.push_back(isa);
+  return names;
+}
+
+std::vector<std::string> isa_available() {
+  std::vector<std::string> names;
+  for (const auto& isa : isa_built())
+    if (cpu_has(isa)) names.push_back(isa);
+  return names;
+}
+
+void use_isa(const std::string& isa) {
+  if (!tile_ops().count(isa) || !cpu_has(isa)) throw py::value_error("instruction set not available: " + isa);
+  isa_in_use() = isa;
+}
+
+const DeviceOps& device(const std::string& stem) {
+  auto found = devices().find(stem);
+  if (found == devices().end()) throw py::key_error("no compiled device " + stem);
+  return found->second.at(isa_in_use());
+}
+
+std::vector<std::string> split_names(void (*list)(void (*)(const char*))) {
+  static thread_local std::string joined;
+  joined.clear();
+  list([](const char* part) { joined += (joined.empty() ? "" : ",") + std::string(part); });
+  std::vector<std::string> names;
+  std::string name;
+  for (char c : joined + ",") {
+    if (c == ',') names.push_back(name), name.clear();
+    else if (c != ' ') name += c;
+  }
+  return names;
+}
+
+py::dict schema(const std::string& stem) {
+  const DeviceOps& ops = device(stem);
+  py::dict d;
+  d["params"] = split_names(ops.list_params);
+  d["cells"] = split_names(ops.list_cells);
+  d["has_write_noise"] = ops.has_write_noise;
+  return d;
+}
+
+std::vector<std::string> periphery_schema() {
+  return split_names([](void (*sink)(const char*)) { OHM_NS::Periphery::list_names(sink); });
+}
+
+py::dict build_info() {
+  py::dict d;
+  d["version"] = OHM_VERSION;
+  d["compiler"] = OHM_COMPILER_NAME;
+#ifdef OHM_OPENMP
+  d["openmp"] = true;
+#else
+  d["openmp"] = false;
+#endif
+  d["isa_built"] = isa_built();
+  d["isa_available"] = isa_available();
+  d["isa"] = isa_in_use();
+  std::vector<std::string> stems;
+  for (const auto& entry : devices()) stems.push_back(entry.first);
+  d["devices"] = stems;
+  return d;
+}
+
+// A tile as Python hands it over: addresses of arrays of out * in floats.
+struct Tile {
+  std::string stem;
+  std::vector<float> params;
+  std::vector<Address> cells;
+  Address hidden, apparent;
+  i64 out, in;
+  u64 seed;
+  int threads;
+
+  std::vector<const float*> cell_pointers() const {
+    std::vector<const float*> p;
+    for (Address a : cells) p.push_back(reinterpret_cast<const float*>(a));
+    return p;
+  }
+  TileView view(const std::vector<const float*>& pointers) const {
+    return {params.data(), pointers.data(), reinterpret_cast<float*>(hidden), reinterpret_cast<float*>(apparent),
+            out, in, seed, threads};
+  }
+};
+
+const float* floats(Address a) { return reinterpret_cast<const float*>(a); }
+float* mutable_floats(Address a) { return reinterpret_cast<float*>(a); }
+
+void construct(const Tile& tile) {
+  std::vector<float*> cells;
+  for (Address a : tile.cells) cells.push_back(mutable_floats(a));
+  const DeviceOps& ops = device(tile.stem);
+  py::gil_scoped_release release;
+  ops.construct(tile.view(tile.cell_pointers()), cells.data());
+}
+
+void set_weights(const Tile& tile, Address target, u64 step) {
+  const DeviceOps& ops = device(tile.stem);
+  py::gil_scoped_release release;
+  auto cells = tile.cell_pointers();
+  ops.set_weights(tile.view(cells), floats(target), step);
+}
+
+void pulse(const Tile& tile, Address directions, bool per_device, i64 pulses, i64 read_every, u64 first_step,
+           Address hidden_trace, Address apparent_trace) {
+  const DeviceOps& ops = device(tile.stem);
+  py::gil_scoped_release release;
+  auto cells = tile.cell_pointers();
+  ops.pulse(tile.view(cells), {reinterpret_cast<const i8*>(directions), per_device, pulses, read_every, first_step,
+                               mutable_floats(hidden_trace), mutable_floats(apparent_trace)});
+}
+
+void update(const Tile& tile, Address x, Address d, i64 samples, const std::vector<i32>& length,
+            const std::vector<float>& x_scale, const std::vector<float>& d_scale, u64 first_step) {
+  const DeviceOps& ops = device(tile.stem);
+  py::gil_scoped_release release;
+  std::vector<SampleScale> scales;
+  i32 longest = 1;
+  for (i64 t = 0; t < samples; ++t) {
+    scales.push_back({length[t], x_scale[t], d_scale[t]});
+    longest = length[t] > longest ? length[t] : longest;
+  }
+  const i64 words = (longest + 31) / 32;
+  std::vector<u32> x_train(samples * tile.in * words), d_train(samples * tile.out * words);
+  auto cells = tile.cell_pointers();
+  ops.update(tile.view(cells),
+             {floats(x), floats(d), scales.data(), samples, words, first_step, x_train.data(), d_train.data()});
+}
+
+void step(const Tile& tile, Address w, float direction, Address mean, Address spread) {
+  auto cells = tile.cell_pointers();
+  device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
+}
+
+void mvm(Address weights, i64 out, i64 in, i64 samples, bool transposed, const std::vector<float>& params, Address x,
+         Address y, u64 seed, u64 first_step, int threads) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  std::vector<float> scaled(samples * (transposed ? out : in)), factor(samples), norm(samples);
+  using namespace OHM_NS;
+  MvmJob job{floats(weights), out, in, samples, transposed, params.data(), floats(x), mutable_floats(y), scaled.data(),
+             factor.data(), norm.data(), seed, first_step, transposed ? kBackwardInput : kForwardInput,
+             transposed ? kBackwardWeight : kForwardWeight, transposed ? kBackwardOutput : kForwardOutput, threads};
+  ops.mvm(job);
+}
+
+void outer(Address weights, Address x, Address d, float lr, i64 out, i64 in, i64 samples, int threads) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.outer(mutable_floats(weights), floats(x), floats(d), lr, out, in, samples, threads);
+}
+
+void normals(u64 seed, u32 stream, u64 step_number, i64 count, Address out) {
+  tile_ops().at(isa_in_use()).normals(seed, stream, step_number, count, mutable_floats(out));
+}
+
+std::vector<u32> philox(u64 key, const std::vector<u32>& counter) {
+  auto w = OHM_NS::philox(key, counter.at(0), counter.at(1), counter.at(2), counter.at(3));
+  return {w.v[0], w.v[1], w.v[2], w.v[3]};
+}
+
+py::dict streams() {
+  using namespace OHM_NS;
+  py::dict d;
+  d["construction"] = (u32)kConstruction, d["pulse_cycle"] = (u32)kPulseCycle, d["pulse_write"] = (u32)kPulseWrite;
+  d["train_x"] = (u32)kTrainX, d["train_d"] = (u32)kTrainD, d["update_cycle"] = (u32)kUpdateCycle;
+  d["update_write"] = (u32)kUpdateWrite, d["set_write"] = (u32)kSetWrite, d["derive"] = (u32)kDerive;
+  d["forward_input"] = (u32)kForwardInput, d["forward_weight"] = (u32)kForwardWeight;
+  d["forward_output"] = (u32)kForwardOutput, d["backward_input"] = (u32)kBackwardInput;
+  d["backward_weight"] = (u32)kBackwardWeight, d["backward_output"] = (u32)kBackwardOutput;
+  return d;
+}
+
+// The elementary functions, so that their stated error can be checked.
+double maths(const std::string& name, float v) {
+  if (name == "log") return OHM_NS::natural_log(v);
+  if (name == "exp") return OHM_NS::exponential(v);
+  if (name == "sin_turns") return OHM_NS::sin_cos_turns(v).sin;
+  if (name == "cos_turns") return OHM_NS::sin_cos_turns(v).cos;
+  if (name == "round") return OHM_NS::rounded(v);
+  throw py::key_error(name);
+}
+
+}  // namespace
+
+void ohm_ops::add_device(const DeviceOps& ops) { devices()[ops.stem][ops.isa] = ops; }
+void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Compiled kernels of Ohmscape; use engine.ops, which checks what it passes.";
+  use_isa(isa_available().back());
+  py::class_<Tile>(m, "Tile")
+      .def(py::init([](std::string stem, std::vector<float> params, std::vector<Address> cells, Address hidden,
+                       Address apparent, i64 out, i64 in, u64 seed, int threads) {
+        return Tile{stem, params, cells, hidden, apparent, out, in, seed, threads};
+      }));
+  m.def("build_info", &build_info);
+  m.def("use_isa", &use_isa);
+  m.def("schema", &schema);
+  m.def("periphery_schema", &periphery_schema);
+  m.def("streams", &streams);
+  m.def("philox", &philox);
+  m.def("normals", &normals);
+  m.def("maths", &maths);
+  m.def("construct", &construct);
+  m.def("set_weights", &set_weights);
+  m.def("pulse", &pulse);
+  m.def("update", &update);
+  m.def("step", &step);
+  m.def("mvm", &mvm);
+  m.def("outer", &outer);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elementary functions written out in float arithmetic, branch-free so that loops over crosspoints
+// vectorise. Own code, because library versions differ in the last bit between CPUs and GPUs, and one seed
+// must give one result everywhere: compiled without contraction, these give the same bits on each.
+#pragma once
+#include "core/macros.h"
+
+namespace OHM_NS {
+
+using namespace ohm_types;
+
+OHM_HD u32 bits_of(float value) {
+  u32 bits;
+  __builtin_memcpy(&bits, &value, 4);
+  return bits;
+}
+
+OHM_HD float float_of(u32 bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+
+OHM_HD float smaller(float a, float b) { return a < b ? a : b; }
+OHM_HD float larger(float a, float b) { return a > b ? a : b; }
+OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }
+OHM_HD float clamped(float v, float low, float high) { return smaller(larger(v, low), high); }
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+OHM_HD float square_root(float v) { return __fsqrt_rn(v); }
+#else
+OHM_HD float square_root(float v) { return __builtin_sqrtf(v); }
+#endif
+
+// Round half to even for |v| < 2^22; larger values carry no fraction that a converter code could use.
+OHM_HD float rounded(float v) {
+  const float shift = 12582912.0f;
+  float r = (v + shift) - shift;
+  return magnitude(v) < 4194304.0f ? r : v;
+}
+
+// Natural logarithm of a positive normal number; relative error below 2e-7 (tests/engine/test_maths.py).
+// x = m 2^e with m in [sqrt(1/2), sqrt(2)); log m from the odd series in s = (m-1)/(m+1), |s| < 0.172,
+// whose first dropped term is 2 s^11/11 < 7e-10.
+OHM_HD float natural_log(float x) {
+  i32 shifted = (i32)bits_of(x) - 0x3f3504f3;  // bits of sqrt(1/2)
+  i32 exponent = shifted >> 23;
+  float m = float_of((u32)(shifted & 0x007fffff) + 0x3f3504f3u);
+  float s = (m - 1.0f) / (m + 1.0f);
+  float q = s * s;
+  float tail = q * (0.66666667f + q * (0.4f + q * (0.28571429f + q * 0.22222222f)));
+  return (float)exponent * 0.69314718f + (2.0f * s + s * tail);
+}
+
+// e^x, saturating outside [-87, 88] where float runs out; relative error below 3e-7.
+// x = n ln2 + r, |r| <= ln2/2, Taylor to r^7 (dropped term 5e-9).
+OHM_HD float exponential(float x) {
+  float v = clamped(x, -87.0f, 88.0f);
+  float n = rounded(v * 1.44269504f);
+  float r = (v - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.0f + r * (1.0f + r * (0.5f + r * (0.16666667f + r * (0.041666667f +
+            r * (0.0083333333f + r * (0.0013888889f + r * 0.00019841270f))))));
+  return p * float_of((u32)((i32)n + 127) << 23);
+}
+
+struct SinCos {
+  float sin, cos;
+};
+
+// Sine and cosine of 2 pi t, t in [0, 1]; absolute error below 2e-7.
+// One turn is cut into quarters, the angle within +-pi/4 goes into the Taylor series (dropped terms below 4e-8).
+OHM_HD SinCos sin_cos_turns(float t) {
+  float quarter = rounded(t * 4.0f);
+  float angle = (t * 4.0f - quarter) * 1.57079633f;
+  i32 k = (i32)quarter;
+  float q = angle * angle;
+  float s = angle * (1.0f + q * (-0.16666667f + q * (0.0083333333f + q * (-0.00019841270f + q * 2.7557319e-6f))));
+  float c = 1.0f + q * (-0.5f + q * (0.041666667f + q * (-0.0013888889f + q * 2.4801587e-5f)));
+  float first = (k & 1) ? c : s;
+  float second = (k & 1) ? s : c;
+  return {float_of(bits_of(first) ^ ((u32)(k & 2) << 30)), float_of(bits_of(second) ^ ((u32)((k + 1) & 2) << 30))};
+}
+
+}  // namespace OHM_NS

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of functions that a device's translation unit hands to the bindings. Plain data, the same for every
+// instruction set, so it lives outside the per-instruction-set namespaces.
+#pragma once
+#include "core/macros.h"
+
+namespace ohm_ops {
+
+using namespace ohm_types;
+
+// State and per-device arrays of one tile, crosspoint (i, j) at i * in + j.
+struct TileView {
+  const float* params;         // the device's parameters, in schema order
+  const float* const* cells;   // one array of out * in floats per cell field
+  float* hidden;               // what the dynamics act on
+  float* apparent;             // what a read sees; equals `hidden` without write noise
+  i64 out, in;
+  u64 seed;
+  int threads;
+};
+
+struct PulseJob {
+  const i8* directions;  // (pulses) or (pulses, out * in): +1 up, -1 down, 0 none
+  bool per_device;
+  i64 pulses, read_every;
+  u64 first_step;       // number of the first pulse in the tile's life
+  float* hidden_trace;  // (pulses / read_every, out * in)
+  float* apparent_trace;
+};
+
+// What the update needs to know of one sample, from update management.
+struct SampleScale {
+  i32 length;            // pulse train length; 0: no pulses
+  float x_scale, d_scale;  // probabilities are |x| * x_scale and |d| * d_scale
+};
+
+struct UpdateJob {
+  const float* x;  // (samples, in)
+  const float* d;  // (samples, out)
+  const SampleScale* scales;
+  i64 samples;
+  i64 words;  // 32-bit words per train
+  u64 first_step;
+  u32* x_train;  // scratch: (samples, in, words)
+  u32* d_train;  // scratch: (samples, out, words)
+};
+
+struct DeviceOps {
+  const char* stem;
+  const char* isa;
+  int param_count, cell_count;
+  bool has_write_noise;
+  void (*list_params)(void (*sink)(const char*));
+  void (*list_cells)(void (*sink)(const char*));
+  void (*construct)(const TileView&, float* const* cells);
+  void (*set_weights)(const TileView&, const float* target, u64 step);
+  void (*pulse)(const TileView&, const PulseJob&);
+  void (*update)(const TileView&, const UpdateJob&);
+  void (*step)(const TileView&, const float* w, float direction, float* mean, float* spread);
+};
+
+void add_device(const DeviceOps&);
+
+struct MvmJob {
+  const float* weights;  // (out, in)
+  i64 out, in, samples;
+  bool transposed;      // y = W^T x
+  const float* params;  // periphery, in the order of kPeripheryNames
+  const float* x;       // (samples, in), or (samples, out) when transposed
+  float* y;
+  float* scaled;        // scratch, the size of x
+  float* factor;        // scratch: (samples) input scale
+  float* norm;          // scratch: (samples) Euclidean norm of the scaled input
+  u64 seed, first_step;
+  u32 input_stream, weight_stream, output_stream;
+  int threads;
+};
+
+struct TileOps {
+  const char* isa;
+  void (*mvm)(const MvmJob&);
+  void (*outer)(float* weights, const float* x, const float* d, float lr, i64 out, i64 in, i64 samples, int threads);
+  void (*normals)(u64 seed, u32 stream, u64 step, i64 count, float* out);
+};
+
+void add_tile_ops(const TileOps&);
+
+}  // namespace ohm_ops

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Noise as a function: every random number is f(seed, stream, step, element, draw), by Philox4x32-10.
+// Source: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Table 2 and section 3.3 for the constants.
+#pragma once
+#include "core/maths.h"
+
+namespace OHM_NS {
+
+// Who asks. The numbers are part of the result: they may be added to, never changed.
+enum Stream : u32 {
+  kConstruction = 1,  // device-to-device parameters
+  kPulseCycle = 2,    // cycle-to-cycle noise of an explicit pulse sequence
+  kPulseWrite = 3,    // write noise of an explicit pulse sequence
+  kTrainX = 4,        // pulse trains of the columns
+  kTrainD = 5,        // pulse trains of the rows
+  kUpdateCycle = 6,   // cycle-to-cycle noise of a parallel update
+  kUpdateWrite = 7,   // write noise of a parallel update
+  kSetWrite = 8,      // write noise of set_weights
+  kForwardInput = 9,
+  kForwardWeight = 10,
+  kForwardOutput = 11,
+  kBackwardInput = 12,
+  kBackwardWeight = 13,
+  kBackwardOutput = 14,
+  kDerive = 15,  // seeds made from seeds
+};
+
+struct Words {
+  u32 v[4];
+};
+
+OHM_HD Words philox(u64 key, u32 c0, u32 c1, u32 c2, u32 c3) {
+  u32 k0 = (u32)key, k1 = (u32)(key >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    u64 a = (u64)c0 * 0xD2511F53u, b = (u64)c2 * 0xCD9E8D57u;
+    u32 n0 = (u32)(b >> 32) ^ c1 ^ k0, n2 = (u32)(a >> 32) ^ c3 ^ k1;
+    c0 = n0, c1 = (u32)b, c2 = n2, c3 = (u32)a;
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+// Four words for draws 4*block .. 4*block+3 of one element at one step (56 bits of step count).
+OHM_HD Words draw_words(u64 seed, u32 stream, u64 step, u32 element, u32 block) {
+  return philox(seed, block, element, (u32)step, (stream << 24) | ((u32)(step >> 32) & 0xffffffu));
+}
+
+// Uniform in (0, 1]: the word as a binary fraction, half a unit added so that 0 cannot occur.
+OHM_HD float unit_interval(u32 word) { return ((float)(i32)(word >> 1) + 0.5f) * 4.65661287e-10f; }
+
+struct Normals {
+  float v[4];
+};
+
+// Box-Muller on both pairs: exact normals up to the 31-bit resolution of the uniform (|z| < 6.7).
+OHM_HD Normals normals_of(const Words& words) {
+  Normals out;
+#pragma GCC unroll 2
+  for (int pair = 0; pair < 2; ++pair) {
+    float radius = square_root(-2.0f * natural_log(unit_interval(words.v[2 * pair])));
+    SinCos turn = sin_cos_turns(unit_interval(words.v[2 * pair + 1]));
+    out.v[2 * pair] = radius * turn.cos;
+    out.v[2 * pair + 1] = radius * turn.sin;
+  }
+  return out;
+}
+
+// The draws of one crosspoint at construction, by number.
+struct Draws {
+  u64 seed;
+  u32 element;
+  OHM_HD float normal(u32 draw) const {
+    Normals z = normals_of(draw_words(seed, kConstruction, 0, element, draw >> 2));
+    return z.v[draw & 3];
+  }
+  OHM_HD float uniform(u32 draw) const {
+    return unit_interval(draw_words(seed, kConstruction, 0, element, draw >> 2).v[draw & 3]);
+  }
+};
+
+}  // namespace OHM_NS

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exponential step: s (1 - A exp(+-gamma z)), z the state relative to the device's own range; never negative.
+#pragma once
+#include "core/pulsed.h"
+
+namespace OHM_NS {
+
+struct ExpStep : PulsedDevice {
+  struct Params : PulsedParams {
+    OHM_FIELDS(PulsedParams, A_up, A_down, gamma_up, gamma_down, a, b, dw_min_std_add, dw_min_std_slope,
+               write_noise_std, apply_write_noise_on_set)
+  };
+  static constexpr bool has_write_noise = true;
+  OHM_HD static void draw(Cell&, const Params&, const Draws&) {}
+
+  OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
+    bool up = direction > 0.0f;
+    float range = c.max_bound - c.min_bound;
+    bool open = range > 0.0f;
+    float z = 2.0f * p.a * w / (open ? range : 1.0f) + p.b;
+    float bend = (up ? p.A_up : p.A_down) * exponential(up ? p.gamma_up * z : -p.gamma_down * z);
+    float mean = (up ? c.dwmin_up : c.dwmin_down) * larger(1.0f - bend, 0.0f);
+    float extra = p.dw_min_std_add + p.dw_min_std_slope * magnitude(w);
+    return {open ? mean : 0.0f, open ? p.dw_min_std * (mean + extra) : 0.0f};
+  }
+};
+
+}  // namespace OHM_NS

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Soft bounds on the physical state v = w + reference; the weight is v less the reference device.
+#pragma once
+#include "core/pulsed.h"
+
+namespace OHM_NS {
+
+struct SoftBoundsReference : PulsedDevice {
+  struct Params : PulsedParams {
+    OHM_FIELDS(PulsedParams, mult_noise, slope_up_dtod, slope_down_dtod, reference_mean, reference_std,
+               subtract_symmetry_point, write_noise_std, apply_write_noise_on_set)
+  };
+  struct Cell : PulsedCell {
+    OHM_FIELDS(PulsedCell, reference)
+  };
+  static constexpr bool has_write_noise = true;
+
+  OHM_HD static void draw(Cell& c, const Params& p, const Draws& draws) {
+    bool proper = c.max_bound > 0.0f && c.min_bound < 0.0f;
+    if (proper) {
+      c.max_bound /= magnitude(1.0f + p.slope_up_dtod * draws.normal(kOwnDraws));
+      c.min_bound /= magnitude(1.0f + p.slope_down_dtod * draws.normal(kOwnDraws + 1));
+    }
+    c.reference = p.reference_mean + p.reference_std * draws.normal(kOwnDraws + 2);
+    float curvature = c.dwmin_up / c.max_bound - c.dwmin_down / c.min_bound;
+    if (p.subtract_symmetry_point > 0.0f && proper && curvature > 0.0f)
+      c.reference += (c.dwmin_up - c.dwmin_down) / curvature;
+  }
+
+  OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
+    bool up = direction > 0.0f;
+    float scale = up ? c.dwmin_up : c.dwmin_down;
+    float bound = up ? c.max_bound : c.min_bound;
+    bool sided = up ? bound > 0.0f : bound < 0.0f;  // a bound on the wrong side of zero gives no slope
+    float mean = scale * (1.0f - (sided ? (w + c.reference) / bound : 0.0f));
+    return {mean, p.dw_min_std * (p.mult_noise > 0.0f ? mean : scale)};
+  }
+
+  // The bounds hold for the physical state.
+  OHM_HD static float clip(float w, const Cell& c) {
+    return clamped(w + c.reference, c.min_bound, c.max_bound) - c.reference;
+  }
+};
+
+}  // namespace OHM_NS

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Device-to-device draws, and writing a weight from outside.
+#pragma once
+#include "kernels/lanes.h"
+
+namespace OHM_NS {
+
+using ohm_ops::TileView;
+
+template <class D>
+OHM_HD typename D::Cell draw_device(const typename D::Params& p, const Draws& draws, bool last_column) {
+  typename D::Cell cell;
+  if constexpr (D::draws_common) draw_common(cell, p, draws, last_column);
+  D::draw(cell, p, draws);
+  return cell;
+}
+
+template <class D>
+void construct_tile(const TileView& tile, float* const* cells) {
+  const auto params = from_block<typename D::Params>(tile.params);
+#pragma omp parallel for num_threads(tile.threads) schedule(static)
+  for (i64 i = 0; i < tile.out; ++i)
+    for (i64 j = 0; j < tile.in; ++j) {
+      i64 e = i * tile.in + j;
+      auto cell = draw_device<D>(params, Draws{tile.seed, (u32)e}, j == tile.in - 1);
+      to_arrays(cell, cells, e);
+    }
+}
+
+// The frozen error between what the device holds and what a read sees; zero for classes without write noise.
+template <class D>
+OHM_HD float write_noise_of(const typename D::Params& p) {
+  if constexpr (D::has_write_noise)
+    return p.write_noise_std * p.dw_min;
+  else
+    return 0.0f;
+}
+
+template <class D>
+OHM_HD bool noise_on_set(const typename D::Params& p) {
+  if constexpr (D::has_write_noise)
+    return p.apply_write_noise_on_set > 0.0f;
+  else
+    return false;
+}
+
+template <class D>
+void set_tile_weights(const TileView& tile, const float* target, u64 step) {
+  const auto params = from_block<typename D::Params>(tile.params);
+  const float noise = noise_on_set<D>(params) ? write_noise_of<D>(params) : 0.0f;
+  const i64 total = tile.out * tile.in;
+#pragma omp parallel for num_threads(tile.threads) schedule(static)
+  for (i64 first = 0; first < total; first += kLanes) {
+    Block b = block_of(first, total);
+    NormalLanes z;
+    if (noise > 0.0f) draw_lanes(z, tile.seed, kSetWrite, step, b.counter, 0);
+    for (int l = 0; l < b.used; ++l) {
+      i64 e = b.elements[l];
+      float w = D::clip_written(target[e], from_arrays<typename D::Cell>(tile.cells, e));
+      tile.hidden[e] = w;
+      tile.apparent[e] = noise > 0.0f ? w + noise * z.v[0][l] : w;
+    }
+  }
+}
+
+template <class D>
+void step_at(const TileView& tile, const float* w, float direction, float* mean, float* spread) {
+  const auto params = from_block<typename D::Params>(tile.params);
+  for (i64 e = 0; e < tile.out * tile.in; ++e) {
+    Step s = D::step(w[e], direction, from_arrays<typename D::Cell>(tile.cells, e), params);
+    mean[e] = s.mean;
+    spread[e] = s.spread;
+  }
+}
+
+}  // namespace OHM_NS

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters that carry unit, source and bounds, and the base class of everything that has them.
+
+One declaration serves the kernels (packing), the widgets (slider bounds, log flag, tooltip), the
+files (TOML), the documentation and the error messages.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import param
+
+from engine.errors import ParameterError, near_miss, say
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy scalars into Python numbers, so that files and JSON hold plain values."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _span(bounds: tuple[float | None, float | None], inclusive: tuple[bool, bool]) -> str:
+    low = "-inf" if bounds[0] is None else f"{bounds[0]:g}"
+    high = "inf" if bounds[1] is None else f"{bounds[1]:g}"
+    return f"{'[' if inclusive[0] and bounds[0] is not None else '('}{low}, {high}" + (
+        "]" if inclusive[1] and bounds[1] is not None else ")"
+    )
+
+
+class _Sourced:
+    """What `Quantity`, `Flag` and `Choice` share: naming themselves in an error."""
+
+    def _subject(self) -> str:
+        owner = self.owner
+        cls = owner if isinstance(owner, type) else type(owner)
+        return f"{cls.__name__}.{self.name}"
+
+
+class Quantity(_Sourced, param.Number):
+    """A number with unit, source, hard bounds, slider bounds and a log flag.
+
+    Parameters
+    ----------
+    default : float
+    bounds : (float or None, float or None)
+        Hard bounds: what physics or the model allows.
+    softbounds : (float, float)
+        Slider bounds: what one usually wants. Values outside are legal.
+    unit : str
+        Unit, ``"1"`` for a pure number, ``"w"`` for normalised weight.
+    source : str
+        Where the parameter (and its default) comes from; ``"assumed"`` is legal, blank is not.
+    log : bool
+        The slider moves the exponent.
+    integer : bool
+        Only whole numbers are accepted.
+    """
+
+    __slots__ = ["integer", "log", "source", "unit"]
+    _slot_defaults = dict(param.Number._slot_defaults, unit="1", source="assumed", log=False, integer=False)
+
+    def __init__(self, default=0.0, *, unit="1", source="assumed", log=False, integer=False, **kw):
+        if not unit or not source:
+            raise ParameterError("Quantity: unit and source may not be blank (allowed: '1', 'assumed').")
+        self.unit, self.source, self.log, self.integer = unit, source, log, integer
+        super().__init__(default, **kw)
+
+    def _validate(self, val):
+        if self.owner is None or self.name is None:  # while the class body runs there is no name to quote
+            return
+        if isinstance(val, bool | np.bool_) or not isinstance(val, int | float | np.number):
+            self._refuse(val, "must be a number", "Give a number without quotes.")
+        if math.isnan(val):
+            self._refuse(val, "must not be NaN", "Give a finite number.")
+        if self.integer and int(val) != val:
+            self._refuse(val, "must be a whole number", "Round it yourself; nothing is rounded silently.")
+        if not self._inside(val):
+            self._refuse(val, "is outside its bounds", "Choose a value inside them.")
+
+    def _inside(self, val: float) -> bool:
+        low, high = self.bounds or (None, None)
+        closed = self.inclusive_bounds
+        above = low is None or (val >= low if closed[0] else val > low)
+        below = high is None or (val <= high if closed[1] else val < high)
+        return above and below and not (math.isinf(val) and (low is None or high is None))
+
+    def _refuse(self, val: Any, rule: str, remedy: str) -> None:
+        allowed = _span(self.bounds or (None, None), self.inclusive_bounds)
+        raise ParameterError(say(self._subject(), val, rule, allowed, remedy, unit=self.unit))
+
+
+class Flag(_Sourced, param.Boolean):
+    """A yes/no parameter with a source."""
+
+    __slots__ = ["source"]
+    _slot_defaults = dict(param.Boolean._slot_defaults, source="assumed")
+
+    def __init__(self, default=False, *, source="assumed", **kw):
+        self.source = source
+        super().__init__(default, **kw)
+
+    def _validate(self, val):
+        if self.owner is not None and self.name is not None and not isinstance(val, bool | np.bool_):
+            raise ParameterError(
+                say(self._subject(), val, "must be true or false", "True, False", "Use True or False.")
+            )
+
+
+class Choice(_Sourced, param.Selector):
+    """One of a few named options, with a source."""
+
+    __slots__ = ["source"]
+    _slot_defaults = dict(param.Selector._slot_defaults, source="assumed")
+
+    def __init__(self, default, objects, *, source="assumed", **kw):
+        self.source = source
+        super().__init__(default=default, objects=list(objects), **kw)
+
+    def _validate(self, val):
+        if self.owner is None or self.name is None or val in self.objects:
+            return
+        allowed = ", ".join(map(str, self.objects))
+        hint = near_miss(str(val), map(str, self.objects)).strip() or "Choose one of these."
+        raise ParameterError(say(self._subject(), val, "is not one of the options", allowed, hint))
+
+
+Field = Quantity | Flag | Choice
+
+
+class Model(param.Parameterized):
+    """Base of everything that has parameters: refuses unknown names, describes itself.
+
+    Raises
+    ------
+    ParameterError
+        On an unknown attribute, a value that breaks its rule, or values that do not fit together
+        (`check`).
+    """
+
+    def __init__(self, **values):
+        known = list(self.param)
+        for name in values:
+            if name not in known:
+                self._unknown(name)
+        super().__init__(**{k: _plain(v) for k, v in values.items()})
+        self.check()
+
+    def __setattr__(self, name, value):
+        cls = type(self)
+        if not name.startswith("_") and name not in cls.param and not hasattr(cls, name):
+            self._unknown(name)
+        super().__setattr__(name, value)
+
+    @classmethod
+    def _unknown(cls, name: str) -> None:
+        hint = near_miss(name, cls.fields()) or f" Known: {', '.join(cls.fields())}."
+        raise ParameterError(f"{cls.__name__}.{name}: there is no such parameter.{hint}")
+
+    @classmethod
+    def fields(cls) -> list[str]:
+        """Return the names of the parameters in the order of their definition."""
+        return [n for n in cls.param if isinstance(cls.param[n], Field)]
+
+    def check(self) -> None:
+        """Raise `ParameterError` where single values are fine but do not fit together."""
+
+    def values(self) -> dict[str, Any]:
+        """Return ``name -> value`` in the order of definition, plain Python values."""
+        return {n: _plain(getattr(self, n)) for n in self.fields()}
+
+    def copy(self, **changes):
+        """Return an independent copy with some values changed."""
+        return type(self)(**{**self.values(), **changes})
+
+    @classmethod
+    def describe(cls, name: str) -> dict[str, Any]:
+        """Return unit, source, doc, bounds, softbounds, log flag, default and kind of one parameter."""
+        if name not in cls.fields():
+            cls._unknown(name)
+        p = cls.param[name]
+        kind = {Quantity: "number", Flag: "flag", Choice: "choice"}[type(p)]
+        return {
+            "name": name,
+            "kind": kind,
+            "unit": getattr(p, "unit", "1"),
+            "source": p.source,
+            "doc": " ".join((p.doc or "").split()),
+            "default": p.default,
+            "bounds": getattr(p, "bounds", None),
+            "inclusive_bounds": getattr(p, "inclusive_bounds", None),
+            "softbounds": getattr(p, "softbounds", None),
+            "log": getattr(p, "log", False),
+            "integer": getattr(p, "integer", False),
+            "objects": list(getattr(p, "objects", [])) if kind == "choice" else None,
+            "group": getattr(p, "label", None) and _group_of(cls, name),
+        }
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.values() == other.values()
+
+    __hash__ = None  # mutable: two equal models may become different
+
+
+def _group_of(cls: type[Model], name: str) -> str:
+    """Return the group a widget panel shows ``name`` under."""
+    for group, names in getattr(cls, "groups", {}).items():
+        if name in names:
+            return group
+    return "Shape"
