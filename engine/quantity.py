@@ -56,15 +56,21 @@ class Quantity(_Sourced, param.Number):
         The slider moves the exponent.
     integer : bool
         Only whole numbers are accepted.
+    group : str
+        The heading it stands under in a panel of widgets.
     """
 
-    __slots__ = ["integer", "log", "source", "unit"]
-    _slot_defaults = dict(param.Number._slot_defaults, unit="1", source="assumed", log=False, integer=False)
+    __slots__ = ["group", "integer", "log", "source", "unit"]
+    _slot_defaults = dict(
+        param.Number._slot_defaults, unit="1", source="assumed", group="General", log=False, integer=False
+    )
 
-    def __init__(self, default=0.0, *, unit="1", source="assumed", log=False, integer=False, **kw):
+    def __init__(
+        self, default=0.0, *, unit="1", source="assumed", group="General", log=False, integer=False, **kw
+    ):
         if not unit or not source:
             raise ParameterError("Quantity: unit and source may not be blank (allowed: '1', 'assumed').")
-        self.unit, self.source, self.log, self.integer = unit, source, log, integer
+        self.unit, self.source, self.group, self.log, self.integer = unit, source, group, log, integer
         super().__init__(default, **kw)
 
     def _validate(self, val):
@@ -94,11 +100,11 @@ class Quantity(_Sourced, param.Number):
 class Flag(_Sourced, param.Boolean):
     """A yes/no parameter with a source."""
 
-    __slots__ = ["source"]
-    _slot_defaults = dict(param.Boolean._slot_defaults, source="assumed")
+    __slots__ = ["group", "source"]
+    _slot_defaults = dict(param.Boolean._slot_defaults, source="assumed", group="General")
 
-    def __init__(self, default=False, *, source="assumed", **kw):
-        self.source = source
+    def __init__(self, default=False, *, source="assumed", group="General", **kw):
+        self.source, self.group = source, group
         super().__init__(default, **kw)
 
     def _validate(self, val):
@@ -111,11 +117,11 @@ class Flag(_Sourced, param.Boolean):
 class Choice(_Sourced, param.Selector):
     """One of a few named options, with a source."""
 
-    __slots__ = ["source"]
-    _slot_defaults = dict(param.Selector._slot_defaults, source="assumed")
+    __slots__ = ["group", "source"]
+    _slot_defaults = dict(param.Selector._slot_defaults, source="assumed", group="General")
 
-    def __init__(self, default, objects, *, source="assumed", **kw):
-        self.source = source
+    def __init__(self, default, objects, *, source="assumed", group="General", **kw):
+        self.source, self.group = source, group
         super().__init__(default=default, objects=list(objects), **kw)
 
     def _validate(self, val):
@@ -194,7 +200,7 @@ class Model(param.Parameterized):
             "log": getattr(p, "log", False),
             "integer": getattr(p, "integer", False),
             "objects": list(getattr(p, "objects", [])) if kind == "choice" else None,
-            "group": getattr(p, "label", None) and _group_of(cls, name),
+            "group": p.group,
         }
 
     def __eq__(self, other):
@@ -202,10 +208,3 @@ class Model(param.Parameterized):
 
     __hash__ = None  # mutable: two equal models may become different
 
-
-def _group_of(cls: type[Model], name: str) -> str:
-    """Return the group a widget panel shows ``name`` under."""
-    for group, names in getattr(cls, "groups", {}).items():
-        if name in names:
-            return group
-    return "Shape"

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ideal device: the floating-point reference."""
+
+from engine.devices.base import POSITIVE, Device
+from engine.quantity import Quantity
+
+
+class Ideal(Device):
+    r"""No bounds, no spread, no noise: training adds :math:`-\eta\, d\, x^T` in floating point.
+
+    Explicit pulses (response curves) move it by ``dw_min``; the update does not use it.
+    """
+
+    title = "Ideal (floating point)"
+    formula = "Δw = −η·d·x"
+    pulsed = False
+
+    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source="assumed",
+                      doc="Step of one explicit pulse in a response curve; training does not use it.")
+
+    @property
+    def granularity(self) -> float:
+        """The step of an explicit pulse (weight units)."""
+        return self.dw_min

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Soft-bounds device with a subtracted reference device."""
+
+from engine.devices.base import NOT_NEGATIVE, POSITIVE, WrittenDevice
+from engine.quantity import Flag, Quantity
+
+_SOURCE = "aihwkit 1.2.0, default of SoftBoundsReferenceDevice"
+
+
+class SoftBoundsReference(WrittenDevice):
+    r"""Soft bounds on the physical state :math:`v = w + r`; the weight is the state less a reference device's.
+
+    Weights reach :math:`[b_{min} - r, b_{max} - r]`. A weight set from outside is clipped to the bounds without the
+    reference, as in aihwkit, and may lie outside that range until the first pulse.
+    """
+
+    title = "Soft bounds with reference"
+    formula = "Δv = s·(1 − v/b),  w = v − r"
+
+    w_max = Quantity(0.6, **POSITIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=_SOURCE,
+                     doc="Mean upper bound of the physical state, where up steps vanish.")
+    w_min = Quantity(-0.6, bounds=(None, 0), inclusive_bounds=(True, False), softbounds=(-2, -0.05), unit="w",
+                     group="Bounds", source=_SOURCE,
+                     doc="Mean lower bound of the physical state, where down steps vanish.")
+    mult_noise = Flag(False, group="Cycle-to-cycle noise", source=_SOURCE,
+                      doc="Noise follows the step; off, the step size at zero, so it does not vanish at the bound.")
+    slope_up_dtod = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Device-to-device spread",
+                             source=_SOURCE, doc="Extra relative spread of the up slope, applied to the bound.")
+    slope_down_dtod = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Device-to-device spread",
+                               source=_SOURCE, doc="Extra relative spread of the down slope, applied to the bound.")
+    reference_mean = Quantity(0.0, softbounds=(-0.5, 0.5), unit="w", group="Reference", source=_SOURCE,
+                              doc="Mean state of the reference device.")
+    reference_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), unit="w", group="Reference", source=_SOURCE,
+                             doc="Spread of the reference over devices.")
+    subtract_symmetry_point = Flag(False, group="Reference", source=_SOURCE,
+                                   doc="Shift each reference by its device's symmetry point, so that weight zero is symmetric.")

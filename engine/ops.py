@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only importer of the compiled module: checks shape, dtype, layout and device, then calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.errors import BuildError, ShapeError
+
+try:
+    from engine import _core
+except ImportError as error:  # a source tree on the path that was never built, or a broken build
+    raise BuildError(
+        f"engine._core: the compiled part cannot be imported ({error}). "
+        "Run `pip install .` in the source tree, and `ohmscape doctor` if that does not help."
+    ) from error
+
+# Below this many crosspoint-samples a second thread costs more than it brings (bench/bench_update.py).
+_SERIAL_WORK = 1 << 17
+
+STREAMS: dict[str, int] = dict(_core.streams())
+
+
+def build_info() -> dict:
+    """Return what was built and what is in use: compiler, OpenMP, instruction sets, devices."""
+    return dict(_core.build_info())
+
+
+def use_isa(isa: str) -> None:
+    """Choose the kernels' instruction set: ``portable``, ``avx2`` or ``avx512``; results do not depend on it.
+
+    Raises
+    ------
+    BuildError
+        If it was not built or this CPU lacks it.
+    """
+    available = build_info()["isa_available"]
+    if isa not in available:
+        raise BuildError(
+            f"instruction set = {isa!r}: not available here (allowed: {', '.join(available)}). "
+            "Choose one of these, or unset OHMSCAPE_ISA."
+        )
+    _core.use_isa(isa)
+
+
+if os.environ.get("OHMSCAPE_ISA"):
+    use_isa(os.environ["OHMSCAPE_ISA"])
+
+
+def schema(stem: str) -> dict:
+    """Return the compiled device's ``params`` and ``cells`` (names in order) and ``has_write_noise``."""
+    return dict(_core.schema(stem))
+
+
+def periphery_schema() -> list[str]:
+    """Return the names of the periphery parameters in compiled order."""
+    return list(_core.periphery_schema())
+
+
+def philox(key: int, counter: Sequence[int]) -> tuple[int, ...]:
+    """Return the four words of Philox4x32-10 for a 64-bit key and four 32-bit counter words."""
+    return tuple(_core.philox(key, list(counter)))
+
+
+def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
+    """Return ``count`` standard normal draws ``(count,)`` of one stream at one step."""
+    out = np.empty(count, np.float32)
+    _core.normals(seed, STREAMS[stream], step, count, out.ctypes.data)
+    return out
+
+
+def maths(name: str, value: float) -> float:
+    """Return one of the kernels' own elementary functions (``log``, ``exp``, ``sin_turns``, ``cos_turns``, ``round``)."""
+    return _core.maths(name, value)
+
+
+def threads_for(work: int) -> int:
+    """Return how many threads a kernel of ``work`` crosspoint-samples gets; never more than torch's setting."""
+    return 1 if work < _SERIAL_WORK else torch.get_num_threads()
+
+
+def checked(array: torch.Tensor, name: str, shape: Mapping[str, int | None]) -> torch.Tensor:
+    """Return ``array`` as contiguous float32 on the CPU after checking its shape.
+
+    Parameters
+    ----------
+    array : torch.Tensor
+    name : str
+        For the message.
+    shape : mapping
+        Axis name to length; None accepts any.
+
+    Raises
+    ------
+    ShapeError
+        Wrong number of axes, wrong length, dtype, device, or a value that is not finite.
+    """
+    if not isinstance(array, torch.Tensor):
+        raise ShapeError(f"{name}: got {type(array).__name__}, expected a torch.Tensor. Use torch.as_tensor.")
+    wanted = ", ".join(f"{axis}={n if n is not None else 'any'}" for axis, n in shape.items())
+    fits = array.dim() == len(shape) and all(
+        n is None or n == got for n, got in zip(shape.values(), array.shape, strict=True)
+    )
+    if not fits:
+        raise ShapeError(f"{name}: got shape {tuple(array.shape)}, expected ({wanted}). Check the axes' order.")
+    if array.dtype != torch.float32 or array.device.type != "cpu":
+        raise ShapeError(
+            f"{name}: got {array.dtype} on {array.device}, expected torch.float32 on cpu. Convert it with .float().cpu()."
+        )
+    array = array.detach().contiguous()
+    if not torch.isfinite(array).all():
+        raise ShapeError(f"{name}: holds NaN or infinity, must be finite. Look for a diverged loss or bad data.")
+    return array
+
+
+@dataclass
+class TileArrays:
+    """One tile as the kernels see it.
+
+    Attributes
+    ----------
+    stem : str
+        The device.
+    params : numpy.ndarray
+        ``(n_params,)`` float32 in schema order.
+    cells : dict
+        Name to ``(out, in)`` float32 tensor, in schema order.
+    hidden, apparent : torch.Tensor
+        ``(out, in)`` float32; the same tensor where the device has no write noise is not required.
+    seed, construction_seed : int
+    """
+
+    stem: str
+    params: np.ndarray
+    cells: dict[str, torch.Tensor]
+    hidden: torch.Tensor
+    apparent: torch.Tensor
+    seed: int
+    construction_seed: int
+
+    def native(self, samples: int = 1, *, seed: int | None = None) -> _core.Tile:
+        out, in_ = self.hidden.shape
+        return _core.Tile(
+            self.stem,
+            self.params.tolist(),
+            [c.data_ptr() for c in self.cells.values()],
+            self.hidden.data_ptr(),
+            self.apparent.data_ptr(),
+            out,
+            in_,
+            self.seed if seed is None else seed,
+            threads_for(out * in_ * samples),
+        )
+
+
+def allocate(stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int) -> TileArrays:
+    """Return a tile of ``(out, in)`` devices at weight zero, its device-to-device parameters drawn."""
+    names = schema(stem)["cells"]
+    cells = {n: torch.empty(out, in_) for n in names}
+    tile = TileArrays(stem, params, cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
+    _core.construct(tile.native(seed=construction_seed))
+    return tile
+
+
+def set_weights(tile: TileArrays, target: torch.Tensor, step: int) -> None:
+    """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
+    out, in_ = tile.hidden.shape
+    target = checked(target, "weights", {"out": out, "in": in_})
+    _core.set_weights(tile.native(), target.data_ptr(), step)
+
+
+def pulse(
+    tile: TileArrays, directions: np.ndarray, read_every: int, first_step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden and apparent traces (reads, out, in)."""
+    out, in_ = tile.hidden.shape
+    directions = np.ascontiguousarray(directions, np.int8)
+    reads = directions.shape[0] // read_every
+    hidden, apparent = torch.empty(reads, out, in_), torch.empty(reads, out, in_)
+    _core.pulse(
+        tile.native(directions.shape[0]),
+        directions.ctypes.data,
+        directions.ndim == 3,
+        directions.shape[0],
+        read_every,
+        first_step,
+        hidden.data_ptr(),
+        apparent.data_ptr(),
+    )
+    return hidden, apparent
+
+
+def update(
+    tile: TileArrays,
+    x: torch.Tensor,
+    d: torch.Tensor,
+    scales: tuple[np.ndarray, np.ndarray, np.ndarray],
+    first_step: int,
+) -> None:
+    """Pulse the devices for samples ``x`` (samples, in), ``d`` (samples, out); ``scales`` from update management."""
+    length, x_scale, d_scale = scales
+    _core.update(
+        tile.native(x.shape[0]),
+        x.data_ptr(),
+        d.data_ptr(),
+        x.shape[0],
+        length.tolist(),
+        x_scale.tolist(),
+        d_scale.tolist(),
+        first_step,
+    )
+
+
+def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
+    """Add ``-lr * d^T x`` to ``weights`` (out, in) in floating point, samples in order."""
+    out, in_ = weights.shape
+    threads = threads_for(out * in_ * x.shape[0])
+    _core.outer(weights.data_ptr(), x.data_ptr(), d.data_ptr(), lr, out, in_, x.shape[0], threads)
+
+
+def mvm(
+    weights: torch.Tensor, x: torch.Tensor, params: Sequence[float], *, transposed: bool, seed: int, first_step: int
+) -> torch.Tensor:
+    """Return ``x W^T`` (or ``x W`` when transposed) through the periphery ``params``; x is (samples, in or out)."""
+    out, in_ = weights.shape
+    y = torch.empty(x.shape[0], in_ if transposed else out)
+    _core.mvm(
+        weights.data_ptr(),
+        out,
+        in_,
+        x.shape[0],
+        transposed,
+        list(params),
+        x.data_ptr(),
+        y.data_ptr(),
+        seed,
+        first_step,
+        threads_for(out * in_ * x.shape[0]),
+    )
+    return y
+
+
+def step(
+    stem: str, params: np.ndarray, cells: Mapping[str, float], w: np.ndarray, direction: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of one step of one device at states ``w`` (n,), from the compiled physics."""
+    w = np.ascontiguousarray(w, np.float32).ravel()
+    arrays = [np.full(w.size, cells[name], np.float32) for name in schema(stem)["cells"]]
+    mean, spread = np.empty_like(w), np.empty_like(w)
+    native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1)
+    _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
+    return mean, spread
