@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, what was built, and whether the parts fit together.
+
+Imports nothing of `engine` at the top: it must work, and say why, exactly where `engine` cannot be imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("engine", "explorer")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    topic: str
+    status: str
+    """``ok``, ``note`` (works, but not as well as it could) or ``problem``."""
+    text: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields for JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Make every check; one that fails itself becomes a problem of its topic."""
+    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+        "ohmscape": _ohmscape,
+        "import names": _shadowing,
+        "requirements": _requirements,
+        "kernels": _kernels,
+        "torch": _torch,
+        "GPU": _gpu,
+    }
+    findings: list[Finding] = []
+    for topic, check in checks.items():
+        try:
+            findings.extend(check())
+        except Exception as problem:  # the report must be complete whatever is broken
+            text = " ".join(f"{type(problem).__name__}: {problem}".split())
+            findings.append(Finding(topic, "problem", text, "Install ohmscape again in a new environment."))
+    return findings
+
+
+def _ohmscape() -> Iterator[Finding]:
+    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    try:
+        version = metadata.version("ohmscape")
+    except metadata.PackageNotFoundError:
+        yield Finding("ohmscape", "problem", f"{ROOT} is not installed; {system}",
+                      "Install it: pip install -e . (or make app).")  # fmt: skip
+        return
+    yield Finding("ohmscape", "ok", f"{version} in {ROOT}; {system}")
+
+
+# --- import names ---------------------------------------------------------------------------------------------
+
+
+def origin_in_new_python(name: str, folder: Path) -> Path | None:
+    """Return where ``import name`` comes from in a Python started in ``folder``, or None if it is not found."""
+    code = f"import importlib.util as u; s = u.find_spec({name!r}); print(s.origin or '' if s else '')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    return Path(done.stdout.strip()).resolve() if done.stdout.strip() else None
+
+
+def _shadowing() -> Iterator[Finding]:
+    """A module of the same name in the working folder or in another distribution hides ours."""
+    clean = True
+    for name in PACKAGES:
+        ours = ROOT / name / "__init__.py"
+        here = getattr(sys.modules.get(name), "__file__", None)
+        found = Path(here).resolve() if here else origin_in_new_python(name, Path.cwd())
+        also = origin_in_new_python(name, Path.cwd())
+        for origin in {found, also} - {ours}:
+            clean = False
+            yield Finding("import names", "problem", f"'import {name}' gives {origin}, not {ours}",
+                          _shadow_remedy(name, origin))  # fmt: skip
+        for other in _other_owners(name):
+            clean = False
+            yield Finding("import names", "problem", f"the distribution '{other}' also installs '{name}'",
+                          f"Uninstall one of them: pip uninstall {other}.")  # fmt: skip
+    if clean:
+        yield Finding("import names", "ok", f"engine and explorer are ours, also in {Path.cwd()}")
+
+
+def _shadow_remedy(name: str, origin: Path | None) -> str:
+    if origin is None:
+        return "Install ohmscape again."
+    own = origin.parent if origin.name == "__init__.py" else origin
+    return f"Rename {own}, or start Python in another folder."
+
+
+def _other_owners(name: str) -> list[str]:
+    owners = metadata.packages_distributions().get(name, [])
+    return sorted({owner for owner in owners if owner.lower() != "ohmscape"})
+
+
+# --- what is installed ----------------------------------------------------------------------------------------
+
+
+def _requirements() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    unmet = []
+    wanted = [Requirement(line) for line in metadata.requires("ohmscape") or []]
+    needed = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
+    for item in needed:
+        try:
+            version = metadata.version(item.name)
+        except metadata.PackageNotFoundError:
+            unmet.append(f"{item.name} is missing")
+            continue
+        if not item.specifier.contains(version, prereleases=True):
+            unmet.append(f"{item.name} is {version}, needs {item.specifier}")
+    if unmet:
+        yield Finding("requirements", "problem", "; ".join(unmet), "Install ohmscape again: pip install -U ohmscape.")
+    else:
+        yield Finding("requirements", "ok", f"all {len(needed)} required packages are here in a fitting version")
+
+
+# --- what was built -------------------------------------------------------------------------------------------
+
+
+def _kernels() -> Iterator[Finding]:
+    import engine.ops
+
+    info = engine.ops.build_info()
+    threads = "OpenMP" if info["openmp"] else "no OpenMP"
+    yield Finding("kernels", "ok", f"built by {info['compiler']}, {threads}, devices: {', '.join(info['devices'])}")
+    yield from _instruction_sets(info)
+    if not info["openmp"]:
+        yield Finding("kernels", "note", "built without OpenMP: one thread only",
+                      "Install OpenMP (macOS: brew install libomp) and build again.")  # fmt: skip
+    yield from _build_mismatches(info)
+
+
+def _instruction_sets(info: dict[str, Any]) -> Iterator[Finding]:
+    built, usable, used = info["isa_built"], info["isa_available"], info["isa"]
+    best = [isa for isa in built if isa in usable][-1]  # both lists go from plain to wide
+    text = f"instruction set in use: {used} (built: {', '.join(built)}; this CPU has: {', '.join(usable)})"
+    if used == best:
+        yield Finding("kernels", "ok", text)
+    else:
+        yield Finding("kernels", "note", text, f"{best} would be faster; something has chosen {used}.")
+
+
+def _build_mismatches(info: dict[str, Any]) -> Iterator[Finding]:
+    installed = metadata.version("ohmscape")
+    if info.get("version", installed) != installed:
+        yield Finding("kernels", "problem", f"compiled for {info['version']}, installed is {installed}",
+                      "Build again: pip install -e . (or make app).")  # fmt: skip
+    sources = ROOT / "engine" / "csrc"
+    if not (sources / "bindings.cpp").exists():
+        return  # a wheel: its sources cannot change
+    newest = max(path.stat().st_mtime for path in sources.rglob("*") if path.is_file())
+    compiled = Path(sys.modules["engine._core"].__file__)
+    if newest > compiled.stat().st_mtime:
+        yield Finding("kernels", "note", f"{compiled} is older than its sources",
+                      "If you have changed them, build again: pip install -e . (or make app).")  # fmt: skip
+
+
+# --- torch and GPU --------------------------------------------------------------------------------------------
+
+
+def _torch() -> Iterator[Finding]:
+    import torch
+
+    yield Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def gpu_state() -> tuple[str, str]:
+    """Return the state (``not built``, ``no driver``, ``no GPU``, ``available``) and one sentence on it."""
+    import torch
+
+    if torch.version.cuda is None:
+        return "not built", "torch is a CPU build; Ohmscape computes on the CPU"
+    built = f"torch is built for CUDA {torch.version.cuda}"
+    # Only load the library: a driver call without a driver can hang.
+    try:
+        ctypes.CDLL("libcuda.so.1" if sys.platform == "linux" else "nvcuda.dll")
+    except OSError:
+        return "no driver", f"{built}, but there is no NVIDIA driver"
+    if not torch.cuda.is_available():
+        return "no GPU", f"{built} and there is a driver, but no usable GPU"
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return "available", f"{built}: {names}"
+
+
+def _gpu() -> Iterator[Finding]:
+    state, text = gpu_state()
+    yield Finding("GPU", "ok", f"{state}: {text}")

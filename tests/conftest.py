@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: markers by folder, an own home for results, measured data, the browser, a served app."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+from progress import Failed
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+FOLDER_MARKERS = {"browser": "browser"}
+START_LIMIT_S = 120  # cold imports on a busy two-core machine took up to 40 s
+STOP_LIMIT_S = 30
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by folder, so that a new file needs no line."""
+    for item in items:
+        below = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ()
+        if below and below[0] in FOLDER_MARKERS:
+            item.add_marker(FOLDER_MARKERS[below[0]])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep results out of the user's own store, also those of processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("ohmscape_home")
+        patch.setenv("OHMSCAPE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Set the number of threads of torch and of our kernels; the old number is back after the test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def measured_data() -> Path:
+    """Folder with measured pulse responses: OHMSCAPE_MEASURED_DATA, else ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("OHMSCAPE_MEASURED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no measured data in {folder} (set OHMSCAPE_MEASURED_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """Path of the Chromium under test; fails with what to do when there is none."""
+    try:
+        found = chromium.find()
+    except Failed as problem:
+        pytest.fail(str(problem))
+    if found is None:
+        pytest.fail("No Chromium found. Run make test once (it installs or says how), or set CHROMIUM.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict, chromium_path: Path) -> dict:
+    """pytest-playwright's launch arguments, with the system's Chromium in place of a download."""
+    return {**browser_type_launch_args, "executable_path": str(chromium_path), "args": list(chromium.FLAGS)}
+
+
+class ServedApps:
+    """A server process as a user starts it, on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "server.log"
+        self._answer = folder / "server.json"
+        command = [sys.executable, "-m", "explorer.cli", "serve", "--port", "0", "--no-browser"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--json", str(self._answer)], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def wait(self) -> str:
+        """Return the address once the server has announced it."""
+        end = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < end:
+            if self._answer.exists():
+                return json.loads(self._answer.read_text())["url"]
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        pytest.fail(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> None:
+        """End the server like a user's Ctrl+C and wait for it and its workers."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail(f"the server did not stop within {STOP_LIMIT_S} s:\n{self.log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def served_apps(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterator[ServedApps]:
+    """The apps, served for the whole test session; has ``wait()``, ``log`` and ``process``."""
+    served = ServedApps(tmp_path_factory.mktemp("server"))
+    yield served
+    served.stop()
+
+
+@pytest.fixture(scope="session")
+def app_url(served_apps: ServedApps) -> str:
+    """Root address of the served apps, such as ``http://127.0.0.1:43211/``."""
+    return served_apps.wait()
