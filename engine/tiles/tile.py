@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A crossbar tile: devices, periphery, update, and the position of its random streams."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from engine import ops
+from engine.devices.base import Device
+from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError, say
+from engine.rng import checked_seed
+from engine.tiles.config import TileConfig
+from engine.tiles.periphery import IOParameters
+from engine.tiles.update import UpdateParameters
+
+_FORMAT = 1
+_COUNTERS = ("forward", "backward", "update", "pulse", "set")
+_MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
+
+
+class PulseTrace(NamedTuple):
+    """States after pulses: ``hidden`` and ``apparent``, each ``(reads, out, in)``, weight units."""
+
+    hidden: torch.Tensor
+    apparent: torch.Tensor
+
+
+class Tile:
+    """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
+
+    Parameters
+    ----------
+    out_features, in_features : int
+        Rows (outputs) and columns (inputs), at least 1.
+    device : Device or str
+        The device model, or the name of a preset.
+    forward, backward : IOParameters, optional
+    update : UpdateParameters, optional
+    seed : int
+        Fixes every draw of the tile.
+    construction_seed : int, optional
+        Fixes the device-to-device draws alone (the same chip with other noise); ``seed`` if not given.
+
+    Raises
+    ------
+    ParameterError
+        A size below 1, a seed out of range, a device that is none.
+
+    Notes
+    -----
+    Memory: 4 bytes per crosspoint for each of the device's arrays, plus 8. The bits of every result depend on seeds
+    and on the history of calls, not on the number of threads or the CPU's instruction set.
+
+    Examples
+    --------
+    >>> tile = Tile(2, 3, device="idealized_symmetric", seed=1)
+    >>> tile.pulse([+1, +1, -1]).hidden.shape  # weight units
+    torch.Size([3, 2, 3])
+    """
+
+    def __init__(
+        self,
+        out_features: int,
+        in_features: int,
+        device: Device | str = "idealized_symmetric",
+        forward: IOParameters | None = None,
+        backward: IOParameters | None = None,
+        update: UpdateParameters | None = None,
+        *,
+        seed: int = 0,
+        construction_seed: int | None = None,
+    ):
+        self.out_features = _size("Tile.out_features", out_features)
+        self.in_features = _size("Tile.in_features", in_features)
+        if out_features * in_features >= _MAX_CROSSPOINTS:
+            raise ParameterError(
+                say("Tile.out_features * in_features", out_features * in_features, "is too large for one tile",
+                    "below 2^32", "Split the layer over several tiles.")
+            )
+        self._config = TileConfig(
+            device, forward or IOParameters(), backward or IOParameters(), update or UpdateParameters()
+        ).copy()
+        self.seed = checked_seed(seed, "Tile.seed")
+        self.construction_seed = (
+            self.seed if construction_seed is None else checked_seed(construction_seed, "Tile.construction_seed")
+        )
+        self._granularity = self.device.granularity
+        self._steps = dict.fromkeys(_COUNTERS, 0)
+        self._arrays = ops.allocate(
+            self.device.stem(), self.device.pack(), out_features, in_features, self.seed, self.construction_seed
+        )
+        self.set_weights(torch.zeros(out_features, in_features))
+
+    @classmethod
+    def from_config(cls, out_features: int, in_features: int, config: TileConfig, **seeds) -> Tile:
+        """Return a tile made from one `TileConfig`; ``seeds`` are ``seed`` and ``construction_seed``."""
+        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **seeds)
+
+    def __repr__(self) -> str:
+        return f"Tile({self.out_features} x {self.in_features}, {self.device.stem()}, seed={self.seed})"
+
+    @property
+    def config(self) -> TileConfig:
+        """A copy of the tile's configuration; changing it does not change the tile."""
+        return self._config.copy()
+
+    @property
+    def device(self) -> Device:
+        """The device model."""
+        return self._config.device
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """What a read sees, ``(out, in)`` float32, weight units; the tile's own memory."""
+        return self._arrays.apparent
+
+    @property
+    def hidden(self) -> torch.Tensor:
+        """The state that pulses act on, ``(out, in)`` float32, weight units; the tile's own memory."""
+        return self._arrays.hidden
+
+    @property
+    def cells(self) -> dict[str, torch.Tensor]:
+        """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``dwmin_up``, ...); writable in place."""
+        return dict(self._arrays.cells)
+
+    def set_weights(self, weights: torch.Tensor) -> None:
+        """Write weights ``(out, in)``: clipped to each device's bounds, with write noise where the device has it.
+
+        Raises
+        ------
+        ShapeError
+            Wrong shape, dtype or device, NaN or infinity.
+        """
+        ops.set_weights(self._arrays, weights, self._advance("set", 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the analog product ``W x`` for each row of ``x``.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``(batch, in)`` float32, input units.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(batch, out)`` float32, weight times input units.
+
+        Raises
+        ------
+        ShapeError
+            Wrong shape, dtype or device, NaN or infinity.
+        """
+        return self._product("forward", ops.checked(x, "x", {"batch": None, "in": self.in_features}))
+
+    def backward(self, d: torch.Tensor) -> torch.Tensor:
+        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; raises as `forward`."""
+        return self._product("backward", ops.checked(d, "d", {"batch": None, "out": self.out_features}))
+
+    def update(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
+        """Change the weights by pulses, on average by ``-lr d^T x``, one sample after the other.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``(batch, in)`` float32.
+        d : torch.Tensor
+            ``(batch, out)`` float32, the error (gradient of the loss with respect to the output).
+        lr : float
+            Learning rate, ``>= 0``; 0 does nothing.
+
+        Raises
+        ------
+        ShapeError
+            Shapes that do not fit the tile or each other.
+        ParameterError
+            A negative or non-finite learning rate.
+        """
+        x = ops.checked(x, "x", {"batch": None, "in": self.in_features})
+        d = ops.checked(d, "d", {"batch": x.shape[0], "out": self.out_features})
+        if not (np.isfinite(lr) and lr >= 0):
+            raise ParameterError(say("lr", float(lr), "must not be negative", "0 .. inf", "Flip the sign of d instead."))
+        first = self._advance("update", x.shape[0])
+        if lr == 0 or x.shape[0] == 0:
+            return
+        if not self.device.pulsed:
+            ops.outer(self._arrays.hidden, x, d, lr)
+            self._arrays.apparent.copy_(self._arrays.hidden)
+            return
+        x_max, d_max = (v.abs().amax(1).numpy() for v in (x, d))
+        scales = self._config.update.scales(x_max, d_max, lr, self._granularity)
+        ops.update(self._arrays, x, d, scales, first)
+
+    def pulse(self, directions, read_every: int = 1) -> PulseTrace:
+        """Apply a whole sequence of explicit pulses and return what was read on the way.
+
+        Parameters
+        ----------
+        directions : array_like
+            ``(pulses,)`` for all devices or ``(pulses, out, in)``: +1 up, -1 down, 0 none.
+        read_every : int
+            Record after every so many pulses.
+
+        Returns
+        -------
+        PulseTrace
+            ``hidden`` and ``apparent``, each ``(pulses // read_every, out, in)``, weight units.
+
+        Raises
+        ------
+        ShapeError, ParameterError
+            Wrong shape, or values other than -1, 0, 1; ``read_every`` below 1.
+
+        Notes
+        -----
+        A sequence cut in two gives the same bits as in one call.
+        """
+        sequence = np.asarray(directions)
+        shape = (self.out_features, self.in_features)
+        if sequence.ndim not in (1, 3) or (sequence.ndim == 3 and sequence.shape[1:] != shape):
+            raise ShapeError(
+                f"directions: got shape {sequence.shape}, expected (pulses) or "
+                f"(pulses, out={shape[0]}, in={shape[1]}). Check the axes' order."
+            )
+        odd = np.setdiff1d(sequence, (-1, 0, 1))
+        if odd.size:
+            raise ParameterError(say("directions", odd[0].item(), "must be a direction", "-1, 0, +1", "Use np.sign."))
+        _size("read_every", read_every)
+        first = self._advance("pulse", sequence.shape[0])
+        return PulseTrace(*ops.pulse(self._arrays, sequence, read_every, first))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that defines the tile's future: configuration, states, stream positions. All plain or tensors."""
+        return {
+            "format": _FORMAT,
+            "config": self._config.to_dict(),
+            "seed": self.seed,
+            "construction_seed": self.construction_seed,
+            "steps": dict(self._steps),
+            "hidden": self.hidden.clone(),
+            "apparent": self.weights.clone(),
+            "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any], *, config: str = "same") -> None:
+        """Restore what `state_dict` gave; the tile then continues bit by bit as the saved one would have.
+
+        Parameters
+        ----------
+        state : dict
+        config : {"same", "saved", "keep"}
+            What to do if the saved configuration differs: refuse and show the difference, take the saved one, or
+            keep the tile's own and restore only states and stream positions.
+
+        Raises
+        ------
+        ConfigMismatch
+            With ``config="same"`` if any field differs; nothing has been changed then.
+        ShapeError
+            The saved tile has another size.
+        StateError
+            The state has a format this version does not know.
+        """
+        if config not in ("same", "saved", "keep"):
+            raise ParameterError(say("config", config, "is not an option", "same, saved, keep", "Choose one of these."))
+        self._check_loadable(state)
+        differences = self._config.differences(state["config"])
+        if differences and config == "same":
+            raise ConfigMismatch(_tell(differences), differences)
+        if differences and config == "saved":
+            self._config = TileConfig.from_dict(state["config"])
+            self._granularity = self.device.granularity
+        self._restore(state)
+
+    def __deepcopy__(self, memo) -> Tile:
+        twin = Tile.from_config(
+            self.out_features, self.in_features, self._config, seed=self.seed, construction_seed=self.construction_seed
+        )
+        memo[id(self)] = twin
+        twin.load_state_dict(copy.copy(self.state_dict()))
+        return twin
+
+    def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
+        io: IOParameters = getattr(self._config, way)
+        first = self._advance(way, v.shape[0])
+        return ops.mvm(
+            self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first
+        )
+
+    def _advance(self, stream: str, steps: int) -> int:
+        first = self._steps[stream]
+        self._steps[stream] += steps
+        return first
+
+    def _check_loadable(self, state: dict[str, Any]) -> None:
+        if state.get("format") != _FORMAT:
+            raise StateError(
+                f"tile state format = {state.get('format')!r}: unknown (allowed: {_FORMAT}). "
+                "Load it with the version of Ohmscape that saved it."
+            )
+        if state["hidden"].shape != self.hidden.shape:
+            raise ShapeError(
+                f"tile state: got (out, in) = {tuple(state['hidden'].shape)}, this tile has {tuple(self.hidden.shape)}. "
+                "Build the tile with the saved size."
+            )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        device = self.device
+        if set(state["cells"]) != set(ops.schema(device.stem())["cells"]):
+            raise ConfigMismatch(
+                f"tile state: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
+                "Load with config='saved'.", {}
+            )
+        self.seed, self.construction_seed = state["seed"], state["construction_seed"]
+        self._steps = dict(state["steps"])
+        self.hidden.copy_(state["hidden"])
+        self.weights.copy_(state["apparent"])
+        cells = {n: state["cells"][n].clone() for n in ops.schema(device.stem())["cells"]}
+        self._arrays = ops.TileArrays(
+            device.stem(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
+        )
+
+
+def _size(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ParameterError(say(name, value, "must be a whole number", "1, 2, ...", "Give at least 1."))
+    return int(value)
+
+
+def _tell(differences: dict[str, tuple[Any, Any]]) -> str:
+    shown = "; ".join(f"{k}: saved {a!r}, here {b!r}" for k, (a, b) in list(differences.items())[:8])
+    more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
+    return (
+        f"tile state: its configuration differs from this tile's ({shown}{more}). "
+        "Load with config='saved' to take the saved one, or config='keep' to keep this one."
+    )
