@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plots that follow a slider: compute beside the event loop, keep only the newest request, draw under the lock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import panel as pn
+from panel.viewable import Viewable
+
+log = logging.getLogger(__name__)
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+SLIDER_DEBOUNCE_MS = 0
+"""The latest-wins worker holds back what is too much, so the slider itself need not wait."""
+
+
+def undelayed(cls: type) -> type:
+    """Take Panel's hidden 50 ms wait off a widget class of ours (a class decorator)."""
+    if hasattr(cls, "_debounce"):  # private in Panel; a test tells when it is gone
+        cls._debounce = SLIDER_DEBOUNCE_MS
+    return cls
+
+
+def refresh(*views: Viewable) -> None:
+    """Send changes of raw Bokeh sources to a notebook; a served page needs no such push."""
+    doc = pn.state.curdoc
+    if doc is None or doc.session_context is None:
+        pn.io.push_notebook(*views)
+
+
+class LatestWins(Generic[Asked, Found]):
+    """Compute answers to requests one at a time; of the requests that come meanwhile only the last counts.
+
+    Parameters
+    ----------
+    compute : callable
+        Request to answer; runs in a thread and touches nothing that is drawn.
+    draw : callable
+        Takes the answer; runs with the document's lock, so that it may change Bokeh sources.
+    failed : callable, optional
+        Takes the exception of a computation that failed; runs with the lock too.
+    views : tuple of Viewable
+        What `draw` changes, to be pushed in a notebook.
+
+    Notes
+    -----
+    Without a running event loop (scripts, tests) a request is computed and drawn before `request` returns.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Asked], Found],
+        draw: Callable[[Found], None],
+        failed: Callable[[Exception], None] | None = None,
+        views: tuple[Viewable, ...] = (),
+    ):
+        self._compute, self._draw, self._failed, self._views = compute, draw, failed, views
+        self._waiting: list[Asked] = []  # empty or one
+        self._task: asyncio.Task | None = None
+        self._doc = pn.state.curdoc
+        self.computed = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a computation runs or waits."""
+        return bool(self._waiting) or (self._task is not None and not self._task.done())
+
+    def request(self, asked: Asked) -> None:
+        """Ask for an answer; replaces a request that still waits."""
+        self._waiting = [asked]
+        if self._task is not None and not self._task.done():
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.now(asked)
+            return
+        self._task = loop.create_task(self._work())
+
+    def now(self, asked: Asked) -> None:
+        """Compute and draw before returning; for the first picture of a page."""
+        self._waiting = []
+        self._show(*self._answer(asked))
+
+    async def _work(self) -> None:
+        while self._waiting:
+            answer = await asyncio.to_thread(self._answer, self._waiting.pop())
+            await self._locked(lambda answer=answer: self._show(*answer))
+
+    def _answer(self, asked: Asked) -> tuple[Found | None, Exception | None]:
+        self.computed += 1
+        try:
+            return self._compute(asked), None
+        except Exception as problem:  # shown to the user by `failed`; a dead worker would show nothing at all
+            log.debug("computation failed", exc_info=True)
+            return None, problem
+
+    def _show(self, found: Found | None, problem: Exception | None) -> None:
+        with pn.io.hold(pn.state.curdoc):
+            if problem is None:
+                self._draw(found)
+            elif self._failed is not None:
+                self._failed(problem)
+            else:
+                raise problem
+        refresh(*self._views)
+
+    async def _locked(self, change: Callable[[], Any]) -> None:
+        """Run ``change`` where models may be touched, and wait until it has run."""
+        doc = pn.state.curdoc or self._doc
+        if doc is None or doc.session_context is None:  # a notebook: there is no lock
+            change()
+            return
+        done = asyncio.get_running_loop().create_future()
+
+        def locked() -> None:
+            try:
+                change()
+            finally:
+                if not done.done():
+                    done.set_result(None)
+
+        doc.add_next_tick_callback(locked)
+        await done

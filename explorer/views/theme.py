@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How everything looks: colours, page, cards, boxes, plots. The only importer of panel_material_ui."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.models import Legend
+from bokeh.plotting import figure as bokeh_figure
+from panel.viewable import Viewable
+
+# Data colours after Okabe and Ito's colour-blind-safe set, in the lightness that has a contrast of at least 3:1 on
+# both the white and the dark surface (WCAG 2, graphical objects).
+MODEL = "#2E8BD0"
+NOMINAL = "#D9731A"
+MEASURED = "#159A75"
+DOWN = "#B5679A"
+NEUTRAL = "#808B98"
+UP = MODEL
+BASELINE = NEUTRAL
+SERIES = (MODEL, NOMINAL, MEASURED, DOWN, NEUTRAL)
+"""For layers, seeds and other series without a meaning of their own."""
+
+BAND_ALPHA = 0.22
+TRACE_ALPHA = 0.45
+GAP = 16
+"""Pixels between cards and inside them."""
+
+_SHARED = {
+    "shape": {"borderRadius": 8},
+    "typography": {"h6": {"fontSize": "0.95rem", "fontWeight": 600}},
+}
+_LIGHT = {
+    "palette": {
+        "primary": {"main": "#0B66A6", "contrastText": "#FFFFFF"},
+        "background": {"default": "#F3F5F8", "paper": "#FFFFFF"},
+    }
+}
+# The header is painted with contrastText (see page), hence the surface colour.
+_DARK = {
+    "palette": {
+        "primary": {"main": "#56B4E9", "contrastText": "#161C24"},
+        "background": {"default": "#0E1319", "paper": "#161C24"},
+    }
+}
+THEME_CONFIG = {"light": _SHARED | _LIGHT, "dark": _SHARED | _DARK}
+
+_PAGE_SX = {
+    # A quiet header: this pair also tells the page not to invert the colours of what stands in it.
+    ".MuiAppBar-root": {"bgcolor": "primary.contrastText", "color": "primary.main"},
+    "& .MuiAppBar-root": {"boxShadow": "none", "borderBottom": "1px solid", "borderColor": "divider",
+                          "backgroundImage": "none"},
+    "& .main": {"backgroundColor": "background.default"},
+}  # fmt: skip
+_HTML_CSS = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+_CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
+
+
+def page(title: str, *, main: list, sidebar: list = (), header: list = ()) -> pmui.Page:
+    """Return the served page: header with theme toggle, sidebar, main area."""
+    return pmui.Page(
+        title=title,
+        main=list(main),
+        sidebar=list(sidebar),
+        header=list(header),
+        sidebar_width=400,
+        sidebar_resizable=True,
+        theme_config=THEME_CONFIG,
+        busy_indicator=None,  # a bar that flashes with every slider move tells nothing
+        sx=_PAGE_SX,
+    )
+
+
+def root(*objects: Any, **layout: Any) -> pmui.Column:
+    """Return a column that carries our colours where there is no page: a notebook cell."""
+    return pmui.Column(*objects, theme_config=THEME_CONFIG, **{"sizing_mode": "stretch_width"} | layout)
+
+
+def card(title: str, *objects: Any, subtitle: str = "", actions: list = (), **layout: Any) -> pmui.Paper:
+    """Return a framed section: title, optional one-line subtitle and buttons at the right, then the contents."""
+    head = heading(title, subtitle)
+    top = pn.Row(head, *actions, sizing_mode="stretch_width", margin=(0, 0, 8, 0)) if actions else head
+    return pmui.Paper(
+        top,
+        *objects,
+        elevation=0,
+        variant="outlined",
+        sx=_CARD_SX,
+        margin=0,
+        **{"sizing_mode": "stretch_width"} | layout,
+    )
+
+
+def heading(title: str, subtitle: str = "") -> pn.pane.HTML:
+    """Return the heading of a section."""
+    below = f'<div class="sub">{escape(subtitle)}</div>' if subtitle else ""
+    return html(f'<div class="title" role="heading" aria-level="2">{escape(title)}</div>{below}')
+
+
+def html(markup: str = "", **layout: Any) -> pn.pane.HTML:
+    """Return a pane of trusted HTML in our typography; escape what comes from outside before."""
+    return pn.pane.HTML(markup, stylesheets=[_HTML_CSS], **{"sizing_mode": "stretch_width", "margin": 0} | layout)
+
+
+def caption(text: str, **layout: Any) -> pn.pane.HTML:
+    """Return small secondary text."""
+    return html(f'<div class="sub">{escape(text)}</div>', **layout)
+
+
+def metrics_markup(tiles: list[tuple[str, str, str, str]]) -> str:
+    """Return the HTML of a row of numbers, each ``(label, value, unit, explanation shown on hover)``."""
+    parts = [
+        f'<div class="tile" title="{escape(explanation, quote=True)}"><div class="label">{escape(label)}</div>'
+        f'<div class="value">{escape(value)}<span class="unit">{escape("" if unit == "1" else unit)}</span></div></div>'
+        for label, value, unit, explanation in tiles
+    ]
+    return f'<div class="tiles">{"".join(parts)}</div>'
+
+
+def error_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HTML:
+    """Return a box that says what went wrong and what to do; set its text later with `say_error`."""
+    return html(_box("error", title, message), **layout)
+
+
+def info_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HTML:
+    """Return a box with something good to know."""
+    return html(_box("info", title, message), **layout)
+
+
+def warning_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HTML:
+    """Return a box with something that needs attention, such as a stale result."""
+    return html(_box("warning", title, message), **layout)
+
+
+def say_error(pane: pn.pane.HTML, message: str, title: str = "") -> None:
+    """Show ``message`` in a pane made by `error_box`; hide the pane when there is none."""
+    pane.param.update(object=_box("error", title, message), visible=bool(message))
+
+
+def empty_box(title: str, hint: str, **layout: Any) -> pn.pane.HTML:
+    """Return what stands where there is nothing to show yet: a title and what to do."""
+    inner = f'<div class="title">{escape(title)}</div><div class="sub">{escape(hint)}</div>'
+    return html(f'<div class="empty" role="note">{inner}</div>', **layout)
+
+
+def busy_box(message: str, **layout: Any) -> pn.pane.HTML:
+    """Return what stands where something is on its way."""
+    inner = f'<span class="spinner" aria-hidden="true"></span><span class="sub">{escape(message)}</span>'
+    return html(f'<div class="busy" role="status">{inner}</div>', **layout)
+
+
+def _box(kind: str, title: str, message: str) -> str:
+    head = f"<strong>{escape(title)}</strong> " if title else ""
+    role = "alert" if kind == "error" else "note"
+    return f'<div class="box {kind}" role="{role}">{head}{escape(message)}</div>'
+
+
+def button(label: str, *, icon: str = "", primary: bool = False, **kw: Any) -> pmui.Button:
+    """Return a button; one primary button at most in a card."""
+    look = {"variant": "contained", "color": "primary"} if primary else {"variant": "outlined", "color": "default"}
+    return pmui.Button(label=label, icon=icon or None, size="small", **{"margin": 0} | look | kw)
+
+
+def icon_button(icon: str, description: str, **kw: Any) -> pmui.IconButton:
+    """Return a small button that is only an icon; ``description`` is its tooltip and its name for screen readers."""
+    return pmui.IconButton(icon=icon, description=description, size="small", **{"margin": 0} | kw)
+
+
+def axis_label(label: str, unit: str = "1") -> str:
+    """Return ``label (unit)``, without the unit of a pure number."""
+    return label if unit == "1" else f"{label} ({unit})"
+
+
+def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: Any) -> bokeh_figure:
+    """Return an empty plot; ``x`` and ``y`` are ``(label, unit)``. The page gives it the colours of its theme.
+
+    Parameters
+    ----------
+    x, y : (str, str)
+        Axis label and unit (``"1"`` for a pure number).
+    height : int
+        Pixels; the width follows the space there is.
+    **kw
+        For `bokeh.plotting.figure`.
+    """
+    plot = bokeh_figure(
+        x_axis_label=axis_label(*x),
+        y_axis_label=axis_label(*y),
+        height=height,
+        sizing_mode="stretch_width",
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        toolbar_location="right",
+        output_backend="canvas",  # software WebGL is several times slower than canvas
+        min_border=8,
+        **kw,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.outline_line_color = None
+    return plot
+
+
+def legend(plot: bokeh_figure, items: list[tuple[str, list]]) -> Legend:
+    """Put a one-line legend above the plot; a click on an entry hides its curves."""
+    made = Legend(items=items, orientation="horizontal", click_policy="hide", location="top_left", padding=0, margin=4)
+    plot.add_layout(made, "above")
+    return made
+
+
+def plot_pane(plot: bokeh_figure, **layout: Any) -> pn.pane.Bokeh:
+    """Return the plot as something to put into a layout."""
+    return pn.pane.Bokeh(plot, **{"sizing_mode": "stretch_width", "margin": 0} | layout)
+
+
+def grid(*objects: Viewable, columns: int = 2, min_width: int = 380) -> pn.GridBox | pn.FlexBox:
+    """Return cards side by side, as many in a row as have ``min_width`` pixels each, at most ``columns``."""
+    share = f"calc({100 / columns:.4f}% - {GAP * (columns - 1) / columns:.2f}px)"
+    for item in objects:
+        item.styles = {**item.styles, "flex": f"1 1 max({min_width}px, {share})", "min-width": "0"}
+    return pn.FlexBox(*objects, gap=f"{GAP}px", sizing_mode="stretch_width", margin=0)
