@@ -34,6 +34,7 @@ class DeviceState(param.Parameterized):
     def __init__(self, preset: str = "reram_exp_hfo2_2018", **values):
         self._undo: list[tuple[str, Device]] = []
         self._redo: list[tuple[str, Device]] = []
+        self._sliding: tuple[str, ...] = ()  # parameters of the slide that the next `slide` may continue
         super().__init__(device=presets.load(preset), preset=preset, **values)
         self._start = self.device
 
@@ -65,13 +66,30 @@ class DeviceState(param.Parameterized):
 
     def set(self, **values: Any) -> bool:
         """Change parameters; return whether the change was accepted, else ``problem`` says why not."""
+        self._sliding = ()
+        return self._change(values, continued=False)
+
+    def slide(self, **values: Any) -> bool:
+        """As `set`, for a slider under way: moves of the same parameters in a row are undone as one."""
+        names, before = tuple(values), self.device
+        accepted = self._change(values, continued=names == self._sliding)
+        if self.device is not before:
+            self._sliding = names
+        return accepted
+
+    def settle(self) -> None:
+        """End the slide: the slider was let go."""
+        self._sliding = ()
+
+    def _change(self, values: dict[str, Any], *, continued: bool) -> bool:
         try:
             changed = self.device.copy(**values)
         except OhmscapeError as error:
             self.param.update(problem=str(error), problem_field=next(iter(values)))
             return False
         if changed != self.device:
-            self._push()
+            if not continued:
+                self._push()
             self._show(self.preset, changed)
         else:
             self.param.update(problem="", problem_field="")
@@ -126,6 +144,7 @@ class DeviceState(param.Parameterized):
         self._show(self.preset, changed)
 
     def _begin(self, preset: str, device: Device) -> None:
+        self._sliding = ()
         self._push()
         self._start = device
         self._show(preset, device)
@@ -135,6 +154,7 @@ class DeviceState(param.Parameterized):
         self._redo = []
 
     def _travel(self, source: list, target: list) -> None:
+        self._sliding = ()
         if not source:
             return
         target.append((self.preset, self._start, self.device))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import panel_material_ui as pmui
 from bokeh.models import Legend
 from bokeh.plotting import figure as bokeh_figure
 from panel.viewable import Viewable
+
+from explorer.views.live import undelayed
 
 # Data colours after Okabe and Ito's colour-blind-safe set, in the lightness that has a contrast of at least 3:1 on
 # both the white and the dark surface (WCAG 2, graphical objects).
@@ -57,6 +61,13 @@ _PAGE_SX = {
     "& .main": {"backgroundColor": "background.default"},
 }  # fmt: skip
 _HTML_CSS = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+# For screen readers only: what an input is for stands beside it.
+_HIDDEN_LABEL = {
+    "& .MuiInputLabel-root": {"position": "absolute", "width": "1px", "height": "1px", "overflow": "hidden",
+                              "clipPath": "inset(50%)"},
+    "& fieldset": {"top": 0},
+    "& legend": {"display": "none"},
+}  # fmt: skip
 _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
 
 
@@ -170,6 +181,62 @@ def icon_button(icon: str, description: str, **kw: Any) -> pmui.IconButton:
     return pmui.IconButton(icon=icon, description=description, size="small", **{"margin": 0} | kw)
 
 
+@undelayed
+class Slider(pmui.FloatSlider):
+    """A slider without number label (a box stands beside it) and without delay."""
+
+    def __init__(self, **kw: Any):
+        look = {"size": "small", "show_value": False, "tooltips": False, "sizing_mode": "stretch_width", "width": None}
+        super().__init__(**look | {"margin": (2, 0, 2, 4)} | kw)
+
+
+def number_box(text: str, unit: str, *, label: str, width: int = 124, **kw: Any) -> pmui.TextInput:
+    """Return a box for a number of any notation, its unit inside at the right.
+
+    A text box, because the kit's number box drops ``1e-3`` and turns NaN silently into the old value.
+    """
+    root = {"paddingRight": "8px", "fontVariantNumeric": "tabular-nums", "fontSize": "13.5px"}
+    if unit != "1":
+        root["&::after"] = {"content": f'"{unit}"', "color": "text.secondary", "fontSize": "12px", "marginLeft": "4px"}
+    return pmui.TextInput(
+        label=label, value=text, size="small", width=width, margin=(12, 4, 0, 8), **kw,
+        sx={"& .MuiOutlinedInput-root": root, "& input": {"padding": "5px 0 5px 8px"}, **_HIDDEN_LABEL},
+    )  # fmt: skip
+
+
+def switch(label: str, **kw: Any) -> pmui.Switch:
+    """Return an on/off switch."""
+    return pmui.Switch(label=label, size="small", **{"sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)} | kw)
+
+
+def select(label: str, **kw: Any) -> pmui.Select:
+    """Return a drop-down list."""
+    return pmui.Select(
+        label=label, size="small", **{"sizing_mode": "stretch_width", "width": None, "margin": (6, 0)} | kw
+    )
+
+
+def chip(label: str = "", color: str = "default") -> pmui.Chip:
+    """Return a small label that tells a state; it is no button."""
+    return pmui.Chip(
+        label=label, color=color, variant="outlined", size="small", margin=(6, 0), sx={"cursor": "default"}
+    )
+
+
+def accordion(*sections: tuple[str, Any]) -> pmui.Accordion:
+    """Return titled sections that open and close; what is closed is not rendered."""
+    return pmui.Accordion(
+        *sections, dynamic=True, title_variant="h6", elevation=0, variant="outlined", disable_gutters=True, square=True,
+        margin=0, sizing_mode="stretch_width",
+        sx={"backgroundImage": "none", "borderLeft": 0, "borderRight": 0, "& .MuiAccordionSummary-root": {"px": 1}},
+    )  # fmt: skip
+
+
+def tabs(*sections: tuple[str, Any], **kw: Any) -> pmui.Tabs:
+    """Return tabs; what is not chosen is not rendered."""
+    return pmui.Tabs(*sections, dynamic=True, margin=0, sizing_mode="stretch_width", **kw)
+
+
 def axis_label(label: str, unit: str = "1") -> str:
     """Return ``label (unit)``, without the unit of a pure number."""
     return label if unit == "1" else f"{label} ({unit})"
@@ -222,3 +289,31 @@ def grid(*objects: Viewable, columns: int = 2, min_width: int = 380) -> pn.GridB
     for item in objects:
         item.styles = {**item.styles, "flex": f"1 1 max({min_width}px, {share})", "min-width": "0"}
     return pn.FlexBox(*objects, gap=f"{GAP}px", sizing_mode="stretch_width", margin=0)
+
+
+def text_box(label: str, value: str = "", *, description: str = "", **kw: Any) -> pmui.TextInput:
+    """Return a one-line text field; ``description`` is its tooltip."""
+    return pmui.TextInput(label=label, value=value, description=description or None, size="small",
+                          **{"margin": 0, "sizing_mode": "stretch_width"} | kw)  # fmt: skip
+
+
+def choice(options: dict | list, *, value: Any = None, **kw: Any) -> pmui.RadioButtonGroup:
+    """Return a row of buttons of which one is pressed."""
+    start = {} if value is None else {"value": value}
+    return pmui.RadioButtonGroup(options=options, size="small", **start | {"margin": 0} | kw)
+
+
+def checks(options: dict | list, *, value: list = (), **kw: Any) -> pmui.CheckBoxGroup:
+    """Return a list of boxes to tick."""
+    return pmui.CheckBoxGroup(options=options, value=list(value), **{"margin": 0} | kw)
+
+
+def progress_bar(**kw: Any) -> pmui.LinearProgress:
+    """Return a bar whose ``value`` goes from 0 to 100; ``variant='indeterminate'`` while nothing is known."""
+    return pmui.LinearProgress(value=0, **{"margin": 0, "sizing_mode": "stretch_width"} | kw)
+
+
+def download(label: str, filename: str, callback: Callable[[], io.IOBase], **kw: Any) -> pmui.FileDownload:
+    """Return a button that saves what ``callback`` returns (an open file) under ``filename``."""
+    return pmui.FileDownload(callback=callback, filename=filename, label=label, auto=True, embed=False,
+                             color="default", variant="outlined", size="small", **{"margin": 0} | kw)  # fmt: skip

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One row of the parameter panel: the widgets of one number, flag or choice, kept in step with the state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import panel as pn
+from bokeh.models import CustomJSTickFormatter
+
+from explorer.labs.state import DeviceState
+from explorer.views import theme
+
+_POSITIONS = 200  # of a linear slider, before its step is rounded to 1, 2 or 5
+_LOG_STEP = 0.01  # decades
+_DIGITS = 4  # a slider's value is rounded to these: what stands in the box is what is used
+
+
+class Scale:
+    """From a value to the position of its slider and back; logarithmic sliders move the exponent.
+
+    Parameters
+    ----------
+    about : dict
+        What ``Device.describe`` says.
+    values : float
+        Values that must lie on the slider, such as the one of a preset outside the usual range.
+    """
+
+    def __init__(self, about: dict[str, Any], *values: float):
+        self.log, self.integer = about["log"], about["integer"]
+        low, high = about["softbounds"] or about["bounds"]
+        self.start, self.end = self.position(min(low, *values)), self.position(max(high, *values))
+
+    @property
+    def step(self) -> float:
+        """Distance of two positions."""
+        if self.log:
+            return _LOG_STEP
+        if self.integer:
+            return 1
+        rough = (self.end - self.start) / _POSITIONS
+        decade = 10.0 ** math.floor(math.log10(rough))
+        return next(m * decade for m in (1, 2, 5, 10) if m * decade >= rough * 0.999)
+
+    def position(self, value: float) -> float:
+        """Return where the slider stands for a value."""
+        return math.log10(value) if self.log else float(value)
+
+    def value(self, position: float) -> float:
+        """Return the value of a position."""
+        if self.integer:
+            return round(position)
+        return float(f"{10.0**position if self.log else position:.{_DIGITS}g}")
+
+    def formatter(self) -> CustomJSTickFormatter:
+        """Return what tells the value to a screen reader."""
+        return CustomJSTickFormatter(code=f"return ({'Math.pow(10, tick)' if self.log else 'tick'}).toPrecision(4)")
+
+
+def shown(value: float) -> str:
+    """Return a number as its box shows it: all its digits, none more."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def explain(about: dict[str, Any], value_source: str) -> str:
+    """Return the tooltip of a parameter: meaning, unit, bounds, default, source."""
+    parts = [about["doc"]]
+    if about["kind"] == "number":
+        low, high = about["bounds"] or (None, None)
+        closed = about["inclusive_bounds"] or (True, True)
+        unit = "pure number" if about["unit"] == "1" else f"unit {about['unit']}"
+        limits = [f"{'≥' if closed[0] else '>'} {low:g}"] if low is not None else []
+        limits += [f"{'≤' if closed[1] else '<'} {high:g}"] if high is not None else []
+        parts.append(f"{unit[0].upper()}{unit[1:]}{', ' if limits else ''}{' and '.join(limits)}.")
+    default = shown(about["default"]) if about["kind"] == "number" else about["default"]
+    parts.append(f"Class default {default}. Source: {value_source or about['source']}.")
+    return " ".join(parts)
+
+
+class Field:
+    """What all rows share; a subclass makes ``_inputs`` and shows values in them."""
+
+    def __init__(self, state: DeviceState, name: str, value_source: str):
+        self.name, self._state = name, state
+        self.about = state.device.describe(name)
+        self._showing = False  # our own writing to a widget is no edit by the user
+        self.undo_edit = theme.icon_button("restart_alt", f"Reset {name}", margin=(14, 0, 0, 0), width=30)
+        self.undo_edit.on_click(lambda _: state.reset(name))
+        self.problem = theme.error_box(visible=False, margin=(0, 0, 6, 0))
+        line = pn.Row(*self._inputs(explain(self.about, value_source)), self.undo_edit, sizing_mode="stretch_width")
+        self.view = pn.Column(line, self.problem, sizing_mode="stretch_width", css_classes=["field", name], margin=0)
+        self.sync()
+
+    def sync(self) -> None:
+        """Show what the state has; an entry that was refused stays, with the reason below."""
+        refused = self._state.problem if self._state.problem_field == self.name else ""
+        edited = getattr(self._state.device, self.name) != self._state.start_value(self.name)
+        self._showing = True
+        try:
+            if not refused:
+                self._show(getattr(self._state.device, self.name))
+            self._mark(bool(refused))
+            if self.problem.visible or refused:
+                theme.say_error(self.problem, refused)
+            if self.undo_edit.visible != (edited or bool(refused)):
+                self.undo_edit.visible = edited or bool(refused)
+        finally:
+            self._showing = False
+
+    def explain(self, value_source: str) -> None:
+        """Name another source in the tooltip: another preset of the same class is shown."""
+        self._describe(explain(self.about, value_source))
+
+    def _set(self, value: Any) -> None:
+        if not self._showing:
+            self._state.set(**{self.name: value})
+
+    def _inputs(self, description: str) -> tuple:
+        raise NotImplementedError  # each kind has its own widgets
+
+    def _show(self, value: Any) -> None:
+        raise NotImplementedError  # as above
+
+    def _mark(self, refused: bool) -> None:
+        raise NotImplementedError  # as above
+
+    def _describe(self, description: str) -> None:
+        raise NotImplementedError  # as above
+
+
+class NumberField(Field):
+    """A number: slider and box."""
+
+    def _inputs(self, description: str) -> tuple:
+        value = getattr(self._state.device, self.name)
+        self.scale = Scale(self.about, value)
+        self.slider = theme.Slider(
+            label=self.name, value=self.scale.position(value), start=self.scale.start, end=self.scale.end,
+            step=self.scale.step, format=self.scale.formatter(), description=description,
+        )  # fmt: skip
+        self.box = theme.number_box(shown(value), self.about["unit"], label=f"{self.name}, number")
+        self.slider.param.watch(self._slid, "value")
+        self.slider.param.watch(lambda _: self._state.settle(), "value_throttled")
+        self.box.param.watch(self._typed, "value")
+        return self.slider, self.box
+
+    def _slid(self, event: Any) -> None:
+        if not self._showing:
+            self._state.slide(**{self.name: self.scale.value(event.new)})
+
+    def _typed(self, event: Any) -> None:
+        if self._showing:
+            return
+        try:
+            value: float | str = float(event.new)
+        except ValueError:
+            value = event.new  # the parameter itself refuses it, in its own words
+        self._state.set(**{self.name: value})
+
+    def _show(self, value: float) -> None:
+        if self.box.value != shown(value):
+            self.box.value = shown(value)
+        at = self.scale.position(value)
+        if abs(self.slider.value - at) <= 0.5 * self.scale.step:  # where the user's own drag has put it
+            return
+        if not self.slider.start <= at <= self.slider.end:
+            self.scale = Scale(self.about, value)
+            self.slider.param.update(start=self.scale.start, end=self.scale.end, step=self.scale.step)
+        self.slider.value = at
+
+    def _mark(self, refused: bool) -> None:
+        if self.box.error_state != refused:
+            self.box.error_state = refused
+
+    def _describe(self, description: str) -> None:
+        self.slider.description = description
+
+
+class FlagField(Field):
+    """A yes or no."""
+
+    def _inputs(self, description: str) -> tuple:
+        self.switch = theme.switch(self.name, value=getattr(self._state.device, self.name), description=description)
+        self.switch.param.watch(lambda event: self._set(event.new), "value")
+        self.undo_edit.margin = 0
+        return (self.switch,)
+
+    def _show(self, value: bool) -> None:
+        self.switch.value = value
+
+    def _mark(self, refused: bool) -> None:
+        self.switch.color = "error" if refused else "primary"
+
+    def _describe(self, description: str) -> None:
+        self.switch.description = description
+
+
+class ChoiceField(Field):
+    """One of a few."""
+
+    def _inputs(self, description: str) -> tuple:
+        self.select = theme.select(
+            self.name, options=self.about["objects"], value=getattr(self._state.device, self.name),
+            description=description,
+        )  # fmt: skip
+        self.select.param.watch(lambda event: self._set(event.new), "value")
+        return (self.select,)
+
+    def _show(self, value: Any) -> None:
+        self.select.value = value
+
+    def _mark(self, refused: bool) -> None:
+        self.select.error_state = refused
+
+    def _describe(self, description: str) -> None:
+        self.select.description = description
+
+
+KINDS = {"number": NumberField, "flag": FlagField, "choice": ChoiceField}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter panel of a device, made from what its class says about its parameters."""
+
+from __future__ import annotations
+
+import panel as pn
+from panel.viewable import Viewable, Viewer
+
+from engine import presets
+from engine.devices import Device
+from explorer.labs.state import DeviceState
+from explorer.views import theme
+from explorer.views.fields import KINDS, Field
+
+_OPEN_GROUPS = 2  # the first ones; a closed group costs the page nothing until it is opened
+
+
+class ParameterPanel(Viewer):
+    """Every parameter of the state's device with slider, box, reset; undo, redo and the state of the whole."""
+
+    def __init__(self, state: DeviceState):
+        super().__init__()
+        self._state = state
+        self.fields: dict[str, Field] = {}
+        self._shown: tuple[type[Device], str] | None = None  # class and preset that the rows were made for
+        self.chip = theme.chip()
+        self.undo = theme.icon_button("undo", "Undo the last change")
+        self.redo = theme.icon_button("redo", "Do again what was undone")
+        self.reset = theme.icon_button("restart_alt", "Reset all parameters")
+        self.undo.on_click(lambda _: state.undo())
+        self.redo.on_click(lambda _: state.redo())
+        self.reset.on_click(lambda _: state.reset())
+        self.groups = theme.accordion()
+        bar = pn.Row(self.chip, pn.HSpacer(), self.undo, self.redo, self.reset, sizing_mode="stretch_width", margin=0)
+        self._view = pn.Column(bar, self.groups, sizing_mode="stretch_width", margin=0)
+        self._sync()
+        state.param.watch(self._sync, ["revision", "problem", "problem_field"])
+
+    def __panel__(self) -> Viewable:
+        return self._view
+
+    def _sync(self, *events) -> None:
+        state = self._state
+        now = (type(state.device), state.preset)
+        if self._shown is None or self._shown[0] is not now[0]:
+            self._build()
+        elif self._shown != now:
+            sources = _value_sources(state.preset)
+            for name, field in self.fields.items():
+                field.explain(sources.get(name, ""))
+        self._shown = now
+        for field in self.fields.values():
+            field.sync()
+        self._sync_bar()
+
+    def _sync_bar(self) -> None:
+        state = self._state
+        edited = len(state.edited_fields())
+        if state.problem:
+            label, color = "Invalid entry: last valid device shown", "error"
+        elif edited:
+            label, color = f"Edited: {edited} parameter{'s' if edited > 1 else ''}", "primary"
+        else:
+            label, color = ("Preset" if state.preset else "Class defaults"), "default"
+        self.chip.param.update(label=label, color=color)
+        self.undo.disabled, self.redo.disabled = not state.can_undo, not state.can_redo
+        self.reset.disabled = not (edited or state.problem)
+
+    def _build(self) -> None:
+        state = self._state
+        sources = _value_sources(state.preset)
+        self.fields, groups = {}, {}
+        for name in state.device.fields():
+            about = state.device.describe(name)
+            field = KINDS[about["kind"]](state, name, sources.get(name, ""))
+            self.fields[name] = field
+            groups.setdefault(about["group"], []).append(field.view)
+        made = [(title, pn.Column(*views, sizing_mode="stretch_width", margin=0)) for title, views in groups.items()]
+        self.groups.param.update(objects=made, active=list(range(min(_OPEN_GROUPS, len(made)))))
+
+
+def _value_sources(preset: str) -> dict[str, str]:
+    """Return parameter name to where a preset's value comes from; empty for a class without a preset."""
+    return presets.info(preset).parameter_sources if preset in presets.names() else {}
