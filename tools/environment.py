@@ -131,7 +131,7 @@ class Environment:
         # The build tools live in the environment; without isolation pip does not fetch them a second time.
         bin_folder = str(self.venv / "bin")
         os.environ["PATH"] = bin_folder + os.pathsep + os.environ["PATH"]
-        self.pip("--no-build-isolation", "--no-deps", "-e", str(ROOT))
+        self.pip("--verbose", "--no-build-isolation", "--no-deps", "-e", str(ROOT))
         self.remember(extension=key)
 
 

@@ -13,7 +13,9 @@ from typing import TextIO
 # What pip, apt and ninja print when they start on the next thing; the rest goes to the log only.
 NEWS = re.compile(r"^\s*(Collecting \S+|Downloading \S+|Installing collected packages|Building \S.*|Get:\S+ .*|"
                   r"Unpacking \S+|Setting up \S+|\[\d+/\d+\] .*)")
-TAIL_LINES = 15
+# The cause of a failure often stands far above the last lines.
+CAUSE = re.compile(r"\berror\b:", re.IGNORECASE)
+CAUSE_LINES, TAIL_LINES = 5, 12
 
 
 class Failed(Exception):
@@ -71,5 +73,6 @@ def run_logged(command: list[str], log: Log) -> None:
     if on_terminal:
         print("\r\033[K", end="", flush=True)
     if process.wait():
-        tail = "\n".join(lines[-TAIL_LINES:])
-        raise Failed(f"{Path(command[0]).name} failed (whole output: {log.path}).\n{tail}")
+        causes = [line for line in lines[:-TAIL_LINES] if CAUSE.search(line)][:CAUSE_LINES]
+        shown = "\n".join([*causes, "...", *lines[-TAIL_LINES:]])
+        raise Failed(f"'{' '.join(command[:5])} ...' failed (whole output: {log.path}).\n{shown}")
