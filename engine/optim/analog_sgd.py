@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stochastic gradient descent that moves analog weights by pulses and digital ones by arithmetic."""
+
+from __future__ import annotations
+
+import torch
+
+from engine.errors import ParameterError, say
+from engine.nn.linear import AnalogWeight
+
+
+class AnalogSGD(torch.optim.Optimizer):
+    """Plain SGD: pulsed rank-1 updates for analog weights, ``p -= lr * grad`` for all others.
+
+    Parameters
+    ----------
+    params : iterable
+        ``model.parameters()``, or parameter groups.
+    lr : float
+        Learning rate, ``>= 0``.
+
+    Raises
+    ------
+    ParameterError
+        A negative learning rate.
+
+    Notes
+    -----
+    The gradient of an analog weight is never formed: each sample's x and d go to the tile as they are, in order.
+    ``zero_grad`` also drops samples that wait for a step. There is no momentum: an analog array cannot hold one.
+    """
+
+    def __init__(self, params, lr: float):
+        if not lr >= 0:
+            raise ParameterError(say("AnalogSGD.lr", lr, "must not be negative", "0 .. inf", "Give a positive rate."))
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Update all parameters from the last backward pass; returns the closure's loss if one is given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if isinstance(p, AnalogWeight):
+                    _pulse(p, group["lr"])
+                elif p.grad is not None:
+                    p.add_(p.grad, alpha=-group["lr"])
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget gradients, and samples that wait for a step."""
+        super().zero_grad(set_to_none)
+        for group in self.param_groups:
+            for p in group["params"]:
+                if isinstance(p, AnalogWeight):
+                    p.pending.clear()
+
+
+def _pulse(weight: AnalogWeight, lr: float) -> None:
+    for x, d in weight.pending:
+        weight.tile.update(x, d, lr)
+    weight.pending.clear()
