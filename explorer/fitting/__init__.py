@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measured conductance data: reading, checking, normalising, and a first fit of device parameters."""
+
+from .errors import MeasuredDataError
+from .fit import fit, guess
+from .measured import Measured, Summary, read_measured
+from .normalise import Normalised
+from .result import Estimate, FitCurve, FitResult
+from .source import MAX_BYTES, check_size
+from .trace import Trace
+
+__all__ = [
+    "MAX_BYTES",
+    "Estimate",
+    "FitCurve",
+    "FitResult",
+    "Measured",
+    "MeasuredDataError",
+    "Normalised",
+    "Summary",
+    "Trace",
+    "check_size",
+    "fit",
+    "guess",
+    "read_measured",
+]

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One column per ramp under a header; short ramps end in empty cells."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import refusal
+from ..table import Table
+from ..trace import Trace, pulse_trace
+from .base import Format, Options, Reading
+from .directions import infer
+from .short_columns import ending_in_blanks
+
+
+class RampColumns(Format):
+    """Each column is one ramp of one device, each row the read after one more pulse.
+
+    Ramps of the same direction count the cycles, so up and down columns may alternate in a file.
+    """
+
+    title = "one column per ramp under a header"
+    priority = 90
+
+    def recognises(self, table: Table) -> bool:
+        return table.header is not None
+
+    def read(self, table: Table, options: Options) -> Reading:
+        check_names(table)
+        columns = [ending_in_blanks(table, j) for j in range(table.n_columns)]
+        directions, warnings = infer(table, columns, options)
+        cycle = {1: 0, -1: 0}
+        traces: dict[int, Trace] = {}
+        for direction, y in zip(directions, columns, strict=True):
+            cycle[direction] += 1
+            ramp = pulse_trace("1", cycle[direction], np.full(y.size, direction), y)
+            earlier = traces.get(ramp.cycle)
+            traces[ramp.cycle] = earlier.then(ramp) if earlier else ramp
+        return Reading([traces[c] for c in sorted(traces)], warnings=warnings)
+
+
+def check_names(table: Table) -> None:
+    """Refuse columns without a name or with the same name: a shifted or doubled header."""
+    seen: dict[str, int] = {}
+    for j, name in enumerate(table.header or ()):
+        subject = f"{table.source} row {int(table.rows[0]) - 1} column {j + 1}"
+        if not name:
+            raise refusal(subject, name, "the column has no name", "one name per column", "Name it.")
+        if name in seen:
+            rule = f"the name is used twice, first in column {seen[name] + 1}"
+            raise refusal(subject, name, rule, "one name per column", "Rename or delete the column.")
+        seen[name] = j
