@@ -58,7 +58,9 @@ _PAGE_SX = {
     ".MuiAppBar-root": {"bgcolor": "primary.contrastText", "color": "primary.main"},
     "& .MuiAppBar-root": {"boxShadow": "none", "borderBottom": "1px solid", "borderColor": "divider",
                           "backgroundImage": "none"},
+    "& .MuiAppBar-root .title": {"color": "text.primary", "fontSize": "1.2rem", "fontWeight": 600},
     "& .main": {"backgroundColor": "background.default"},
+    "& .main-content": {"p": f"{GAP}px"},
 }  # fmt: skip
 _HTML_CSS = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 # For screen readers only: what an input is for stands beside it.
@@ -119,7 +121,12 @@ def html(markup: str = "", **layout: Any) -> pn.pane.HTML:
 
 def caption(text: str, **layout: Any) -> pn.pane.HTML:
     """Return small secondary text."""
-    return html(f'<div class="sub">{escape(text)}</div>', **layout)
+    return html(caption_markup(text), **layout)
+
+
+def caption_markup(text: str) -> str:
+    """Return the HTML of `caption`, to change its text."""
+    return f'<div class="sub">{escape(text)}</div>'
 
 
 def metrics_markup(tiles: list[tuple[str, str, str, str]]) -> str:
@@ -154,8 +161,13 @@ def say_error(pane: pn.pane.HTML, message: str, title: str = "") -> None:
 
 def empty_box(title: str, hint: str, **layout: Any) -> pn.pane.HTML:
     """Return what stands where there is nothing to show yet: a title and what to do."""
+    return html(empty_markup(title, hint), **layout)
+
+
+def empty_markup(title: str, hint: str) -> str:
+    """Return the HTML of `empty_box`, to change its text."""
     inner = f'<div class="title">{escape(title)}</div><div class="sub">{escape(hint)}</div>'
-    return html(f'<div class="empty" role="note">{inner}</div>', **layout)
+    return f'<div class="empty" role="note">{inner}</div>'
 
 
 def busy_box(message: str, **layout: Any) -> pn.pane.HTML:
@@ -291,10 +303,22 @@ def grid(*objects: Viewable, columns: int = 2, min_width: int = 380) -> pn.GridB
     return pn.FlexBox(*objects, gap=f"{GAP}px", sizing_mode="stretch_width", margin=0)
 
 
+def row(*objects: Any, **layout: Any) -> pn.FlexBox:
+    """Return objects side by side, one gap of 8 pixels between them, in the next line where there is no room."""
+    look = {"gap": "8px", "align_items": "center", "sizing_mode": "stretch_width", "margin": 0}
+    return pn.FlexBox(*objects, **look | layout)
+
+
 def text_box(label: str, value: str = "", *, description: str = "", **kw: Any) -> pmui.TextInput:
     """Return a one-line text field; ``description`` is its tooltip."""
     return pmui.TextInput(label=label, value=value, description=description or None, size="small",
                           **{"margin": 0, "sizing_mode": "stretch_width"} | kw)  # fmt: skip
+
+
+def text_area(label: str, **kw: Any) -> pmui.TextAreaInput:
+    """Return a field for some lines of text."""
+    look = {"rows": 4, "auto_grow": False, "max_length": 100_000, "margin": 0, "sizing_mode": "stretch_width"}
+    return pmui.TextAreaInput(label=label, size="small", **look | kw)
 
 
 def choice(options: dict | list, *, value: Any = None, **kw: Any) -> pmui.RadioButtonGroup:
