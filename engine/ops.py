@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ if os.environ.get("OHMSCAPE_ISA"):
     use_isa(os.environ["OHMSCAPE_ISA"])
 
 
+@functools.cache
 def schema(stem: str) -> dict:
     """Return the compiled device's ``params`` and ``cells`` (names in order) and ``has_write_noise``."""
     return dict(_core.schema(stem))
@@ -246,11 +248,15 @@ def mvm(
 
 
 def step(
-    stem: str, params: np.ndarray, cells: Mapping[str, float], w: np.ndarray, direction: int
+    stem: str, params: np.ndarray, cells: Mapping[str, float | np.ndarray], w: np.ndarray, direction: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of one step of one device at states ``w`` (n,), from the compiled physics."""
-    w = np.ascontiguousarray(w, np.float32).ravel()
-    arrays = [np.full(w.size, cells[name], np.float32) for name in schema(stem)["cells"]]
+    """Return mean and standard deviation of one step from states ``w``, from the compiled physics.
+
+    ``cells`` holds per-device values by name, each broadcast against ``w``; both results have the shape of ``w``.
+    """
+    w = np.asarray(w, np.float32, order="C")
+    names = schema(stem)["cells"]
+    arrays = [np.ascontiguousarray(np.broadcast_to(np.float32(cells[n]), w.shape)) for n in names]
     mean, spread = np.empty_like(w), np.empty_like(w)
     native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)

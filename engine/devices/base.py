@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +18,7 @@ POSITIVE = {"bounds": (0, None), "inclusive_bounds": (False, True)}
 NOT_NEGATIVE = {"bounds": (0, None)}
 # The root of a float32 step curve: a grid over the range, refined once, is finer than 2e-6 of the range.
 _GRID, _REFINEMENTS = 1001, 2
+_DEVICE_GRID = 201
 
 
 class Device(Model):
@@ -66,10 +69,7 @@ class Device(Model):
 
     def nominal_cell(self) -> dict[str, float]:
         """Return the per-device arrays of the nominal device, name to value."""
-        names = ops.schema(self.stem())["params"]
-        params = np.where([_is_spread_or_noise(n) for n in names], np.float32(0), self.pack())
-        tile = ops.allocate(self.stem(), params, 1, 1, 0, 0)
-        return {n: float(c) for n, c in tile.cells.items()}
+        return dict(_nominal_cell(self.stem(), self.pack().tobytes()))
 
     def step(self, w, direction: int) -> np.ndarray:
         """Return the noise-free magnitude of one pulse of the nominal device.
@@ -97,9 +97,10 @@ class Device(Model):
             raise ParameterError(
                 say("direction", direction, "must be a pulse direction", "+1, -1", "Give +1 (up) or -1 (down).")
             )
-        shape = np.shape(w)
-        found = ops.step(self.stem(), self.pack(), self.nominal_cell(), np.asarray(w), direction)
-        return found[0].reshape(shape).astype(float), found[1].reshape(shape).astype(float)
+        params = self.pack()
+        cell = dict(_nominal_cell(self.stem(), params.tobytes()))
+        mean, spread = ops.step(self.stem(), params, cell, np.asarray(w), direction)
+        return mean.astype(float), spread.astype(float)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -132,6 +133,37 @@ class Device(Model):
             left, right = grid[crossings[0]], grid[crossings[0] + 1]
         return float(0.5 * (left + right))
 
+    def symmetry_points(self, cells: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the symmetry point of each drawn device.
+
+        Parameters
+        ----------
+        cells : mapping
+            Per-device arrays ``(devices,)`` by name, as `engine.tiles.Tile.cells` has them.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(devices,)`` weight units; NaN where up and down step cross nowhere or more than once. A root is
+            interpolated on a grid of 1/200 of the device's range.
+        """
+        low, high = (np.asarray(b, float) for b in self.cell_range(cells))
+        grid = low + (high - low) * np.linspace(0, 1, _DEVICE_GRID)[:, None]
+        params = self.pack()
+        up, down = (ops.step(self.stem(), params, cells, grid, way)[0].astype(float) for way in (1, -1))
+        gap = up - down
+        falls = (gap[:-1] > 0) & (gap[1:] <= 0)
+        at = falls.argmax(0)
+        column = np.arange(at.size)
+        above, below = gap[at, column], gap[at + 1, column]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            root = grid[at, column] + (grid[at + 1, column] - grid[at, column]) * above / (above - below)
+        return np.where((falls.sum(0) == 1) & (high > low), root, np.nan)
+
+    def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper bound of the weight of each drawn device, ``(devices,)`` each, weight units."""
+        return np.asarray(cells["min_bound"]), np.asarray(cells["max_bound"])
+
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"device": stem, "parameters": {...}}``, JSON-ready."""
         return {"device": self.stem(), "parameters": self.values()}
@@ -155,6 +187,15 @@ class Device(Model):
         body = "".join(f"    {n}={v!r},\n" for n, v in changed.items())
         call = f"{type(self).__name__}(\n{body})" if body else f"{type(self).__name__}()"
         return f"from engine.devices.{self.stem()} import {type(self).__name__}\n\ndevice = {call}\n"
+
+
+@functools.lru_cache(maxsize=256)
+def _nominal_cell(stem: str, packed: bytes) -> tuple[tuple[str, float], ...]:
+    """Return the nominal device's arrays; kept, because a derived number asks for them again and again."""
+    names = ops.schema(stem)["params"]
+    params = np.where([_is_spread_or_noise(n) for n in names], np.float32(0), np.frombuffer(packed, np.float32))
+    tile = ops.allocate(stem, params, 1, 1, 0, 0)
+    return tuple((n, float(c)) for n, c in tile.cells.items())
 
 
 def _is_spread_or_noise(name: str) -> bool:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ideal device: the floating-point reference."""
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from engine.devices.base import POSITIVE, Device
 from engine.quantity import Quantity
 
@@ -22,3 +26,7 @@ class Ideal(Device):
     def granularity(self) -> float:
         """The step of an explicit pulse (weight units)."""
         return self.dw_min
+
+    def symmetry_points(self, cells: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return NaN for every device: up and down steps are equal everywhere."""
+        return np.full(np.shape(cells["dwmin_up"]), np.nan)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Soft-bounds device with a subtracted reference device."""
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from engine.devices.base import NOT_NEGATIVE, POSITIVE, WrittenDevice
 from engine.quantity import Flag, Quantity
 
@@ -34,3 +38,8 @@ class SoftBoundsReference(WrittenDevice):
                              doc="Spread of the reference over devices.")
     subtract_symmetry_point = Flag(False, group="Reference", source=_SOURCE,
                                    doc="Shift each reference by its device's symmetry point, so that weight zero is symmetric.")
+
+    def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower and upper bound of the weight of each drawn device: those of the state less the reference."""
+        low, high = super().cell_range(cells)
+        return low - cells["reference"], high - cells["reference"]

@@ -81,9 +81,7 @@ class Tile:
                 say("Tile.out_features * in_features", out_features * in_features, "is too large for one tile",
                     "below 2^32", "Split the layer over several tiles.")
             )
-        self._config = TileConfig(
-            device, forward or IOParameters(), backward or IOParameters(), update or UpdateParameters()
-        ).copy()
+        self._config = _own_config(device, forward, backward, update)
         self.seed = checked_seed(seed, "Tile.seed")
         self.construction_seed = (
             self.seed if construction_seed is None else checked_seed(construction_seed, "Tile.construction_seed")
@@ -324,6 +322,18 @@ class Tile:
         self._arrays = ops.TileArrays(
             device.stem(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
         )
+
+
+def _own_config(device, forward, backward, update) -> TileConfig:
+    """Return a configuration that nobody else can change: copies of what was given."""
+    given = {"forward": forward, "backward": backward, "update": update}
+    config = TileConfig(device, **{name: value for name, value in given.items() if value is not None})
+    if config.device is device:
+        config.device = device.copy()
+    for name, value in given.items():
+        if value is not None:
+            setattr(config, name, value.copy())
+    return config
 
 
 def _size(name: str, value: int) -> int:
