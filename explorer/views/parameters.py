@@ -76,7 +76,9 @@ class ParameterPanel(Viewer):
             self.fields[name] = field
             groups.setdefault(about["group"], []).append(field.view)
         made = [(title, pn.Column(*views, sizing_mode="stretch_width", margin=0)) for title, views in groups.items()]
-        self.groups.param.update(objects=made, active=list(range(min(_OPEN_GROUPS, len(made)))))
+        self.groups.active = []  # the indices would point into the old list
+        self.groups[:] = made
+        self.groups.active = list(range(min(_OPEN_GROUPS, len(made))))
 
 
 def _value_sources(preset: str) -> dict[str, str]:

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live response of many devices: curves, steps, symmetry points, numbers; all follow the state."""
+
+from __future__ import annotations
+
+import panel as pn
+from bokeh.models import ColumnDataSource, GlyphRenderer
+from panel.viewable import Viewable, Viewer
+
+from explorer.labs.state import DeviceState
+from explorer.views import theme
+from explorer.views.live import LatestWins, refresh
+from explorer.views.response_data import N_TRACES, Request, Response, measured_columns, respond
+
+
+class ResponseView(Viewer):
+    """Pulse response, step against weight, symmetry points and key numbers of the state's device."""
+
+    def __init__(self, state: DeviceState):
+        super().__init__()
+        self._state = state
+        self.curves, self.steps, self.histogram, self.nominal_line, self.measured = (
+            ColumnDataSource() for _ in range(5)
+        )
+        self.tiles = theme.html()
+        self.problem = theme.error_box(visible=False)
+        self.note = theme.caption("")
+        self.no_symmetry = theme.empty_box("", "", visible=False)
+        self._plots = [theme.plot_pane(plot) for plot in (self._curve_plot(), self._step_plot(), self._symmetry_plot())]
+        self.worker: LatestWins[Request, Response] = LatestWins(respond, self._draw, self._failed, tuple(self._plots))
+        self.overview, self.details = self._overview(), self._details()
+        self._overlay()
+        self.worker.now(Request.of(state))
+        state.param.watch(lambda *events: self.worker.request(Request.of(state)),
+                          ["revision", "n_devices", "n_pulses", "seed"])  # fmt: skip
+        state.param.watch(self._overlay, "measured")
+
+    def __panel__(self) -> Viewable:
+        return pn.Column(self.overview, self.details, sizing_mode="stretch_width", margin=0)
+
+    def _overview(self) -> Viewable:
+        return pn.Column(
+            self.problem,
+            theme.card("Pulse response", self.note, self.tiles, self._plots[0]),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+
+    def _details(self) -> Viewable:
+        _, steps, symmetry = self._plots
+        return theme.grid(
+            theme.card("Step against weight", steps, subtitle="Mean change of one pulse, from either side"),
+            theme.card("Symmetry points", symmetry, self.no_symmetry,
+                       subtitle="Weights where a device's up and down step are equal"),
+        )  # fmt: skip
+
+    def _curve_plot(self):
+        plot = theme.figure(("Pulse number", "1"), ("Weight", "w"), height=360)
+        band = plot.varea("pulse", "low", "high", source=self.curves, fill_color=theme.MODEL,
+                          fill_alpha=theme.BAND_ALPHA)  # fmt: skip
+        traces = [
+            plot.line("pulse", f"trace{k}", source=self.curves, line_color=theme.MODEL, line_width=1,
+                      line_alpha=theme.TRACE_ALPHA)
+            for k in range(N_TRACES)
+        ]  # fmt: skip
+        measured = plot.line("pulse", "w", source=self.measured, line_color=theme.MEASURED, line_width=1.5)
+        median = plot.line("pulse", "median", source=self.curves, line_color=theme.MODEL, line_width=2.5)
+        nominal = plot.line("pulse", "nominal", source=self.curves, line_color=theme.NOMINAL, line_width=2,
+                            line_dash=[6, 3])  # fmt: skip
+        self._measured_line: GlyphRenderer = measured
+        theme.legend(plot, [("5–95 % of devices", [band]), ("median", [median]), (f"{N_TRACES} devices", traces),
+                            ("noise-free", [nominal]), ("measured", [measured])])  # fmt: skip
+        self._measured_entry = plot.legend[0].items[-1]
+        return plot
+
+    def _step_plot(self):
+        plot = theme.figure(("Weight", "w"), ("Step", "w"), height=300)
+        items = []
+        for name, color in (("up", theme.UP), ("down", theme.DOWN)):
+            line = plot.line("w", name, source=self.steps, line_color=color, line_width=2.5)
+            points = plot.scatter("w", f"{name}_mean", source=self.steps, size=5, line_color=None, fill_color=color,
+                                  fill_alpha=0.7)  # fmt: skip
+            items += [(f"{name}, noise-free", [line]), (f"{name}, simulated mean", [points])]
+        theme.legend(plot, items)
+        return plot
+
+    def _symmetry_plot(self):
+        plot = theme.figure(("Symmetry point", "w"), ("Devices", "1"), height=300)
+        bars = plot.quad(left="left", right="right", top="count", bottom=0, source=self.histogram,
+                         fill_color=theme.MODEL, fill_alpha=0.6, line_color=None)  # fmt: skip
+        line = plot.segment("w", "bottom", "w", "top", source=self.nominal_line, line_color=theme.NOMINAL, line_width=2,
+                            line_dash=[6, 3])  # fmt: skip
+        plot.y_range.start = 0
+        theme.legend(plot, [("devices", [bars]), ("nominal device", [line])])
+        return plot
+
+    def _draw(self, found: Response) -> None:
+        self.curves.data = found.curves
+        self.steps.data = found.steps
+        self.tiles.object = theme.metrics_markup(found.tiles)
+        self._draw_symmetry(found)
+        self.note.object = _note(found)
+        theme.say_error(self.problem, "")
+
+    def _draw_symmetry(self, found: Response) -> None:
+        self.histogram.data = found.histogram
+        top = found.histogram["count"].max(initial=1)
+        line = [] if found.symmetry is None else [found.symmetry]
+        self.nominal_line.data = {"w": line, "bottom": [0] * len(line), "top": [top] * len(line)}
+        some = found.n_symmetric > 0
+        self._plots[2].visible, self.no_symmetry.visible = some, not some
+        if not some:
+            self.no_symmetry.object = theme.empty_markup("No symmetry point", _why_none(found))
+
+    def _failed(self, problem: Exception) -> None:
+        theme.say_error(self.problem, str(problem), "The response could not be computed.")
+
+    def _overlay(self, *events) -> None:
+        self.measured.data = measured_columns(self._state.measured)
+        self._measured_line.visible = self._measured_entry.visible = self._state.measured is not None
+        refresh(self._plots[0])
+
+
+def _note(found: Response) -> str:
+    asked = found.request
+    text = f"{asked.n_devices} devices, {asked.n_pulses} pulses: first half up, second half down. Seed {asked.seed}."
+    if found.stride > 1:
+        text += f" Every {found.stride}th pulse is drawn."
+    return theme.caption_markup(text)
+
+
+def _why_none(found: Response) -> str:
+    device = found.request.device
+    if not device.pulsed:
+        return "The ideal device has no bounds and the same step everywhere: there is no point to find."
+    return "Up and down step are equal everywhere or nowhere within the bounds of every simulated device."

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the live response shows, as plain arrays: made in a thread, drawn by `response`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from engine.devices import Device
+from engine.errors import ParameterError
+from explorer.experiments.pulse_response import PulseResponse
+from explorer.fitting import Normalised
+from explorer.labs.state import DeviceState
+
+N_TRACES = 6
+MAX_POINTS = 1000
+"""Pulses drawn of a curve at most; of longer ones every second, third, ... pulse is drawn."""
+MAX_MEASURED = 12
+"""Measured traces drawn at most."""
+LIVE_LIMIT = 2_000_000
+"""Devices times pulses that the live response takes; what is larger is no longer live."""
+_BINS = 30
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to simulate, frozen when it was asked for."""
+
+    device: Device
+    n_devices: int
+    n_pulses: int
+    seed: int
+
+    @classmethod
+    def of(cls, state: DeviceState) -> Request:
+        """Return the request that shows ``state``."""
+        return cls(state.device, state.n_devices, state.n_pulses, state.seed)
+
+
+@dataclass(frozen=True)
+class Response:
+    """Columns for the plots and tiles for the headline.
+
+    Attributes
+    ----------
+    curves, steps, histogram : dict of arrays
+        Columns of the three sources.
+    symmetry : float or None
+        Nominal symmetry point, weight units.
+    n_symmetric, n_devices : int
+        How many of the simulated devices have a symmetry point.
+    stride : int
+        Every so many pulses one is drawn.
+    tiles : list
+        ``(label, value, unit, explanation)``.
+    """
+
+    request: Request
+    curves: dict[str, np.ndarray]
+    steps: dict[str, np.ndarray]
+    histogram: dict[str, np.ndarray]
+    symmetry: float | None
+    n_symmetric: int
+    stride: int
+    tiles: list[tuple[str, str, str, str]]
+
+
+def check_live_size(n_devices: int, n_pulses: int) -> None:
+    """Raise `ParameterError` for more devices times pulses than `LIVE_LIMIT`."""
+    if n_devices * n_pulses > LIVE_LIMIT:
+        raise ParameterError(
+            f"Devices × pulses = {n_devices} × {n_pulses}: too many to be live (allowed: at most {LIVE_LIMIT:,} in "
+            "all). Choose fewer, or run the experiment PulseResponse from a script."
+        )
+
+
+def respond(request: Request) -> Response:
+    """Simulate and return what is drawn.
+
+    Raises
+    ------
+    ParameterError
+        If more is asked for than is live.
+    """
+    check_live_size(request.n_devices, request.n_pulses)
+    experiment = PulseResponse(
+        device=request.device, n_devices=request.n_devices, n_pulses=request.n_pulses, seed=request.seed
+    )
+    ds = experiment.run()
+    stride = max(1, math.ceil(ds.sizes["pulse"] / MAX_POINTS))
+    symmetry = ds["symmetry_point"].values
+    found = symmetry[np.isfinite(symmetry)]
+    nominal = request.device.symmetry_point()
+    return Response(
+        request=request,
+        curves=_curves(ds.isel(pulse=slice(None, None, stride))),
+        steps=_steps(ds),
+        histogram=_histogram(found),
+        symmetry=nominal,
+        n_symmetric=int(found.size),
+        stride=stride,
+        tiles=tiles(request.device, nominal),
+    )
+
+
+def _curves(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    band = ds["band"].transpose("quantile", "pulse").sel(quantile=[0.05, 0.5, 0.95]).values
+    apparent = ds["apparent"].transpose("device", "pulse").values
+    columns = {"pulse": ds["pulse"].values, "low": band[0], "median": band[1], "high": band[2]}
+    columns["nominal"] = ds["nominal"].values
+    for k in range(N_TRACES):
+        columns[f"trace{k}"] = apparent[k] if k < len(apparent) else np.full(ds.sizes["pulse"], np.nan, np.float32)
+    return columns
+
+
+def _steps(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the size of the steps along their pulses' direction: where the curves cross is the symmetry point."""
+    columns = {"w": ds["node"].values}
+    for name, way in (("up", 1), ("down", -1)):
+        columns[name] = way * ds["step_nominal"].sel(direction_of_step=way).values
+        columns[f"{name}_mean"] = way * ds["step_mean"].sel(direction_of_step=way).values
+    return columns
+
+
+def _histogram(found: np.ndarray) -> dict[str, np.ndarray]:
+    if not found.size:
+        return {"left": np.empty(0), "right": np.empty(0), "count": np.empty(0)}
+    low, high = float(found.min()), float(found.max())
+    if high - low < 1e-9:  # all devices alike: one bar that can be seen
+        low, high = low - 0.01, high + 0.01
+    counts, edges = np.histogram(found, bins=_BINS, range=(low, high))
+    return {"left": edges[:-1], "right": edges[1:], "count": counts}
+
+
+def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, str]]:
+    """Return the numbers of the nominal device: label, value, unit, explanation."""
+    low, high = device.range
+    at = symmetry if symmetry is not None else (0.0 if low < 0 < high else 0.5 * (low + high))
+    step = 0.5 * float(device.step(at, 1) + device.step(at, -1))
+    noise = 0.5 * float(device.step_noise(at, 1) + device.step_noise(at, -1))
+    found = [
+        ("States", _number(device.n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
+        ("Granularity", _number(device.granularity), "w", "The step that the update logic assumes."),
+        ("Range", f"{_number(low)} … {_number(high)}", "w", "Nominal bounds of the weight."),
+        ("Symmetry point", "none" if symmetry is None else _number(round(symmetry, 5)), "1" if symmetry is None else "w",
+         "Weight where the nominal up and down step are equal; none where they are equal everywhere or nowhere."),
+        ("Step noise / step", _number(noise / step) if step else "–", "1",
+         f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),
+    ]  # fmt: skip
+    written = getattr(device, "write_noise_std", None)
+    if written is not None:
+        text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
+        found.append(("Write noise", _number(written * device.dw_min), "w", text))
+    return found
+
+
+def _number(value: Any) -> str:
+    """Return four significant digits, thin spaces between thousands."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    value = value or 0.0  # no minus zero
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace(",", "\u202f").replace("-", "−")
+
+
+def measured_columns(normalised: Normalised | None) -> dict[str, np.ndarray]:
+    """Return measured weights against the number of pulses applied, traces separated by NaN."""
+    pulses, weights = [np.empty(0)], [np.empty(0)]
+    for trace in normalised.traces[:MAX_MEASURED] if normalised is not None else ():
+        stride = max(1, math.ceil(len(trace) / MAX_POINTS))
+        pulses += [np.cumsum(trace.n_pulses)[::stride].astype(float), np.array([np.nan])]
+        weights += [trace.value[::stride], np.array([np.nan])]
+    return {"pulse": np.concatenate(pulses), "w": np.concatenate(weights)}
