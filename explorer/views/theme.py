@@ -15,22 +15,20 @@ from bokeh.models import Legend
 from bokeh.plotting import figure as bokeh_figure
 from panel.viewable import Viewable
 
+from explorer.palette import (  # noqa: F401  (views take their colours from here)
+    BAND_ALPHA,
+    BASELINE,
+    DOWN,
+    MEASURED,
+    MODEL,
+    NEUTRAL,
+    NOMINAL,
+    SERIES,
+    TRACE_ALPHA,
+    UP,
+)
 from explorer.views.live import undelayed
 
-# Data colours after Okabe and Ito's colour-blind-safe set, in the lightness that has a contrast of at least 3:1 on
-# both the white and the dark surface (WCAG 2, graphical objects).
-MODEL = "#2E8BD0"
-NOMINAL = "#D9731A"
-MEASURED = "#159A75"
-DOWN = "#B5679A"
-NEUTRAL = "#808B98"
-UP = MODEL
-BASELINE = NEUTRAL
-SERIES = (MODEL, NOMINAL, MEASURED, DOWN, NEUTRAL)
-"""For layers, seeds and other series without a meaning of their own."""
-
-BAND_ALPHA = 0.22
-TRACE_ALPHA = 0.45
 GAP = 16
 """Pixels between cards and inside them."""
 
