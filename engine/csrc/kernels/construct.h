@@ -52,13 +52,13 @@ void set_tile_weights(const TileView& tile, const float* target, u64 step) {
 #pragma omp parallel for num_threads(tile.threads) schedule(static)
   for (i64 first = 0; first < total; first += kLanes) {
     Block b = block_of(first, total);
-    NormalLanes z;
-    if (noise > 0.0f) draw_lanes(z, tile.seed, kSetWrite, step, b.counter, 0);
+    NoiseLanes z;
+    if (noise > 0.0f) draw_normals(z, tile.seed, kSetWrite, step, b.element, 0);
     for (int l = 0; l < b.used; ++l) {
-      i64 e = b.elements[l];
+      i64 e = first + l;
       float w = D::clip_written(target[e], from_arrays<typename D::Cell>(tile.cells, e));
       tile.hidden[e] = w;
-      tile.apparent[e] = noise > 0.0f ? w + noise * z.v[0][l] : w;
+      tile.apparent[e] = noise > 0.0f ? w + noise * z.normal[0][l] : w;
     }
   }
 }

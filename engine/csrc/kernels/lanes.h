@@ -11,58 +11,92 @@ using namespace ohm_types;
 
 constexpr int kLanes = 64;
 
+// Reads the members of a record from lane `lane` of consecutive blocks.
+struct FromLanes {
+  const float (*block)[kLanes];
+  int lane, at;
+  OHM_HD void operator()(float& member) { member = block[at++][lane]; }
+};
+
 // The cells of one block, gathered into consecutive lanes.
 template <class Cell>
 struct CellLanes {
   alignas(64) float field[Cell::count][kLanes];
-  const float* pointer[Cell::count];
 
-  CellLanes() {
-    for (int f = 0; f < Cell::count; ++f) pointer[f] = field[f];
+  OHM_HD Cell at(int lane) const {
+    Cell cell;
+    FromLanes reader{field, lane, 0};
+    cell.visit(reader);
+    return cell;
   }
-  Cell at(int lane) const { return from_arrays<Cell>(pointer, lane); }
 };
 
-// Unused lanes repeat the last crosspoint: harmless, and no arithmetic on garbage.
+// `column` counts from `start`, an offset into the arrays; 32-bit columns make fast gathers.
 template <class Cell>
-inline void gather_cells(CellLanes<Cell>& to, const float* const* cells, const i64* elements) {
-  for (int f = 0; f < Cell::count; ++f)
-    for (int l = 0; l < kLanes; ++l) to.field[f][l] = cells[f][elements[l]];
+inline void gather_cells(CellLanes<Cell>& to, const float* const* cells, i64 start, const i32* column) {
+  for (int f = 0; f < Cell::count; ++f) {
+    const float* from = cells[f] + start;
+    for (int l = 0; l < kLanes; ++l) to.field[f][l] = from[column[l]];
+  }
 }
 
-struct NormalLanes {
-  alignas(64) float v[4][kLanes];
+inline void gather(float* to, const float* from, const i32* column) {
+  for (int l = 0; l < kLanes; ++l) to[l] = from[column[l]];
+}
+
+// The first `used` lanes only; a column occurs once.
+inline void scatter(float* to, const float* from, const i32* column, int used) {
+#pragma GCC ivdep
+  for (int l = 0; l < used; ++l) to[column[l]] = from[l];
+}
+
+// Random words and normals of one block: draws 4b .. 4b+3 of each lane's element, made when asked for.
+struct NoiseLanes {
+  alignas(64) u32 word[4][kLanes];
+  alignas(64) float normal[4][kLanes];
 };
 
-// Four normals per lane: draws 4*block .. 4*block+3 of each lane's element.
-inline __attribute__((noinline)) void draw_lanes(NormalLanes& out, u64 seed, u32 stream, u64 step,
-                                                 const u32* elements, u32 block) {
-  alignas(64) u32 words[4][kLanes];
+inline __attribute__((noinline)) void draw_words_of(NoiseLanes& z, u64 seed, u32 stream, u64 step,
+                                                    const u32* element, u32 block) {
   for (int l = 0; l < kLanes; ++l) {
-    Words w = draw_words(seed, stream, step, elements[l], block);
-    words[0][l] = w.v[0], words[1][l] = w.v[1], words[2][l] = w.v[2], words[3][l] = w.v[3];
+    Words w = draw_words(seed, stream, step, element[l], block);
+    z.word[0][l] = w.v[0], z.word[1][l] = w.v[1], z.word[2][l] = w.v[2], z.word[3][l] = w.v[3];
   }
-  for (int pair = 0; pair < 4; pair += 2)
-    for (int l = 0; l < kLanes; ++l) {
-      float radius = square_root(-2.0f * natural_log(unit_interval(words[pair][l])));
-      SinCos turn = sin_cos_turns(unit_interval(words[pair + 1][l]));
-      out.v[pair][l] = radius * turn.cos;
-      out.v[pair + 1][l] = radius * turn.sin;
-    }
 }
 
+// Box-Muller turns words 2p, 2p+1 into normals 2p, 2p+1.
+inline __attribute__((noinline)) void draw_pair(NoiseLanes& z, int pair) {
+  const u32 *first = z.word[2 * pair], *second = z.word[2 * pair + 1];
+  float *a = z.normal[2 * pair], *b = z.normal[2 * pair + 1];
+  for (int l = 0; l < kLanes; ++l) {
+    float radius = square_root(-2.0f * natural_log(unit_interval(first[l])));
+    SinCos turn = sin_cos_turns(unit_interval(second[l]));
+    a[l] = radius * turn.cos;
+    b[l] = radius * turn.sin;
+  }
+}
+
+inline void draw_normals(NoiseLanes& z, u64 seed, u32 stream, u64 step, const u32* element, u32 block) {
+  draw_words_of(z, seed, stream, step, element, block);
+  draw_pair(z, 0);
+  draw_pair(z, 1);
+}
+
+// Consecutive crosspoints from `first` on. Unused lanes repeat the last one: no arithmetic on garbage.
 struct Block {
-  i64 elements[kLanes];
-  u32 counter[kLanes];  // the element number inside the counter of the generator
+  i64 first;
   int used;
+  alignas(64) i32 column[kLanes];
+  alignas(64) u32 element[kLanes];  // the number inside the generator's counter
 };
 
 inline Block block_of(i64 first, i64 total) {
   Block b;
+  b.first = first;
   b.used = (int)(total - first < kLanes ? total - first : kLanes);
   for (int l = 0; l < kLanes; ++l) {
-    b.elements[l] = first + (l < b.used ? l : b.used - 1);
-    b.counter[l] = (u32)b.elements[l];
+    b.column[l] = l < b.used ? l : b.used - 1;
+    b.element[l] = (u32)first + (u32)b.column[l];
   }
   return b;
 }

@@ -19,12 +19,12 @@ inline float largest(const float* x, i64 n) {
 inline void add_normals(float* v, i64 n, float scale, u64 seed, u32 stream, u64 step) {
   if (scale == 0.0f) return;
   for (i64 first = 0; first < n; first += 4 * kLanes) {
-    NormalLanes z;
+    NoiseLanes z;
     u32 group[kLanes];
     for (int l = 0; l < kLanes; ++l) group[l] = (u32)(first / 4 + l);
-    draw_lanes(z, seed, stream, step, group, 0);
+    draw_normals(z, seed, stream, step, group, 0);
     const i64 width = n - first < 4 * kLanes ? n - first : 4 * kLanes;
-    for (i64 k = 0; k < width; ++k) v[first + k] += scale * z.v[k & 3][k >> 2];
+    for (i64 k = 0; k < width; ++k) v[first + k] += scale * z.normal[k & 3][k >> 2];
   }
 }
 

@@ -15,21 +15,21 @@ OHM_HD float pulsed(float w, float direction, float xi, const typename D::Cell& 
 }
 
 template <class D>
-struct PulseBlock {
+struct PulseLanes {
   CellLanes<typename D::Cell> cells;
   alignas(64) float hidden[kLanes], apparent[kLanes], direction[kLanes];
-  NormalLanes cycle, write;
+  NoiseLanes cycle, write;
 };
 
 template <class D>
-inline void read_directions(PulseBlock<D>& s, const PulseJob& job, const Block& b, i64 pulse, i64 total) {
-  const i8* row = job.directions + (job.per_device ? pulse * total : pulse);
-  for (int l = 0; l < kLanes; ++l) s.direction[l] = (float)(job.per_device ? row[b.elements[l]] : row[0]);
+inline void read_directions(PulseLanes<D>& s, const PulseJob& job, const Block& b, i64 pulse, i64 total) {
+  const i8* row = job.directions + (job.per_device ? pulse * total + b.first : pulse);
+  for (int l = 0; l < kLanes; ++l) s.direction[l] = (float)(job.per_device ? row[b.column[l]] : row[0]);
 }
 
 template <class D>
-inline void pulse_lanes(PulseBlock<D>& s, const float* xi, const float* eta, const typename D::Params& p,
-                        float noise) {
+inline void pulse_lanes(PulseLanes<D>& s, int draw, const typename D::Params& p, float noise) {
+  const float *xi = s.cycle.normal[draw], *eta = s.write.normal[draw];
   for (int l = 0; l < kLanes; ++l) {
     float w = s.hidden[l], way = s.direction[l];
     float next = pulsed<D>(w, way, xi[l], s.cells.at(l), p);
@@ -40,35 +40,34 @@ inline void pulse_lanes(PulseBlock<D>& s, const float* xi, const float* eta, con
 }
 
 template <class D>
+inline void record(const PulseLanes<D>& s, const PulseJob& job, const Block& b, i64 row, i64 total) {
+  for (int l = 0; l < b.used; ++l) {
+    job.hidden_trace[row * total + b.first + l] = s.hidden[l];
+    job.apparent_trace[row * total + b.first + l] = s.apparent[l];
+  }
+}
+
+template <class D>
 void pulse_block(const TileView& tile, const PulseJob& job, const typename D::Params& p, i64 first) {
   const i64 total = tile.out * tile.in;
   const float noise = write_noise_of<D>(p);
-  Block b = block_of(first, total);
-  PulseBlock<D> s;
-  gather_cells(s.cells, tile.cells, b.elements);
-  for (int l = 0; l < kLanes; ++l) {
-    s.hidden[l] = tile.hidden[b.elements[l]];
-    s.apparent[l] = tile.apparent[b.elements[l]];
-  }
+  const Block b = block_of(first, total);
+  PulseLanes<D> s;
+  gather_cells(s.cells, tile.cells, first, b.column);
+  gather(s.hidden, tile.hidden + first, b.column);
+  gather(s.apparent, tile.apparent + first, b.column);
   for (i64 k = 0; k < job.pulses; ++k) {
     const u64 step = job.first_step + (u64)k;  // four consecutive pulses share one call of the generator
     if (k == 0 || (step & 3) == 0) {
-      draw_lanes(s.cycle, tile.seed, kPulseCycle, step >> 2, b.counter, 0);
-      if (noise > 0.0f) draw_lanes(s.write, tile.seed, kPulseWrite, step >> 2, b.counter, 0);
+      draw_normals(s.cycle, tile.seed, kPulseCycle, step >> 2, b.element, 0);
+      if (noise > 0.0f) draw_normals(s.write, tile.seed, kPulseWrite, step >> 2, b.element, 0);
     }
     read_directions(s, job, b, k, total);
-    pulse_lanes(s, s.cycle.v[step & 3], s.write.v[step & 3], p, noise);
-    if ((k + 1) % job.read_every) continue;
-    const i64 row = (k + 1) / job.read_every - 1;
-    for (int l = 0; l < b.used; ++l) {
-      job.hidden_trace[row * total + first + l] = s.hidden[l];
-      job.apparent_trace[row * total + first + l] = s.apparent[l];
-    }
+    pulse_lanes(s, (int)(step & 3), p, noise);
+    if ((k + 1) % job.read_every == 0) record(s, job, b, (k + 1) / job.read_every - 1, total);
   }
-  for (int l = 0; l < b.used; ++l) {
-    tile.hidden[first + l] = s.hidden[l];
-    tile.apparent[first + l] = s.apparent[l];
-  }
+  scatter(tile.hidden + first, s.hidden, b.column, b.used);
+  scatter(tile.apparent + first, s.apparent, b.column, b.used);
 }
 
 template <class D>

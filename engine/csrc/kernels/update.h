@@ -3,6 +3,7 @@
 // per row, a device sees a pulse where both fire. Samples strictly in order; rows are independent, so a
 // row's samples run one after another on one thread while its devices stay in cache.
 #pragma once
+#include "kernels/compact.h"
 #include "kernels/pulse.h"
 
 namespace OHM_NS {
@@ -16,7 +17,7 @@ inline void train_lanes(u32* train, i64 words, const float* value, float scale, 
                         u64 seed, u32 stream, u64 step) {
   alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes];
   for (int l = 0; l < kLanes; ++l) {
-    float p = magnitude(value[b.elements[l]]) * scale;
+    float p = magnitude(value[b.first + b.column[l]]) * scale;
     always[l] = p >= 1.0f ? 1u : 0u;
     threshold[l] = (u32)(i64)(smaller(p, 0.99999994f) * 4294967296.0f);
   }
@@ -26,13 +27,13 @@ inline void train_lanes(u32* train, i64 words, const float* value, float scale, 
     for (i64 slot = from; slot < to; slot += 4) {
       const i64 left = to - slot;
       for (int l = 0; l < kLanes; ++l) {
-        Words w = draw_words(seed, stream, step, b.counter[l], (u32)(slot >> 2));
+        Words w = draw_words(seed, stream, step, b.element[l], (u32)(slot >> 2));
         u32 nibble = ((w.v[0] < threshold[l]) | always[l]) | (((w.v[1] < threshold[l]) | always[l]) << 1) |
                      (((w.v[2] < threshold[l]) | always[l]) << 2) | (((w.v[3] < threshold[l]) | always[l]) << 3);
         bits[l] |= (nibble & (left >= 4 ? 15u : (1u << left) - 1u)) << (slot - from);
       }
     }
-    for (int l = 0; l < b.used; ++l) train[b.elements[l] * words + word] = bits[l];
+    for (int l = 0; l < b.used; ++l) train[(b.first + l) * words + word] = bits[l];
   }
 }
 
@@ -56,82 +57,110 @@ OHM_HD u32 ones(u32 v) {  // population count in plain arithmetic: vectorises on
   return (v * 0x01010101u) >> 24;
 }
 
-// The crosspoints of one block that fire, moved together so that no lane idles.
-struct Active {
-  Block block;
-  alignas(64) i32 pulses[kLanes];
-  int count, most;
+constexpr i64 kSpan = 1024;  // columns whose firing crosspoints are packed together
+
+// The crosspoints of a span that fire, those with alike pulse counts together: no lane idles for long.
+struct Fired {
+  alignas(64) i32 counts[kSpan + kSlack];
+  alignas(64) i32 found[kSpan + kSlack], found_pulses[kSpan + kSlack];
+  alignas(64) i32 column[kSpan + kLanes], pulses[kSpan + kLanes];
+  i64 count;
 };
 
-inline void count_coincidences(i32* counts, const u32* x_train, const u32* d_train, i64 words, i64 columns) {
+inline i32 count_coincidences(i32* counts, const u32* x_train, const u32* d_train, i64 words, i64 columns) {
+  i32 most = 0;
+  if (words == 1) {  // trains of up to 32 slots: the usual case
+    const u32 d = d_train[0];
+    for (i64 l = 0; l < columns; ++l) {
+      i32 n = (i32)ones(x_train[l] & d);
+      counts[l] = n;
+      most = n > most ? n : most;
+    }
+    return most;
+  }
   for (i64 l = 0; l < columns; ++l) counts[l] = 0;
   for (i64 word = 0; word < words; ++word)
     for (i64 l = 0; l < columns; ++l) counts[l] += (i32)ones(x_train[l * words + word] & d_train[word]);
+  for (i64 l = 0; l < columns; ++l) most = counts[l] > most ? counts[l] : most;
+  return most;
 }
 
-inline void find_active(Active& active, const i32* counts, i64 row_start, i64 first, i64 columns) {
-  active.count = 0, active.most = 0;
-  for (i64 l = 0; l < columns; ++l) {
-    active.block.elements[active.count] = row_start + first + l;
-    active.pulses[active.count] = counts[l];
-    active.count += counts[l] > 0;
-    active.most = counts[l] > active.most ? counts[l] : active.most;
+// Pulse counts 1, 2, 3-4, 5-8, ... in this order, then the last entry repeated without pulses.
+inline void pack_fired(Fired& f, i64 columns, i32 most) {
+  i64 active = append_between(f.counts, columns, 1, most, f.found, f.found_pulses);
+  f.count = 0;
+  for (i32 low = 1, high = 1; low <= most; low = high + 1, high *= 2) {
+    i64 more = append_between(f.found_pulses, active, low, high, f.column + f.count, f.pulses + f.count);
+    for (i64 k = f.count; k < f.count + more; ++k) f.column[k] = f.found[f.column[k]];
+    f.count += more;
   }
-  active.block.used = active.count;
-  for (int l = active.count; l < kLanes && active.count; ++l) {
-    active.block.elements[l] = active.block.elements[active.count - 1];
-    active.pulses[l] = 0;
+  for (i64 k = f.count; k < f.count + kLanes; ++k) {
+    f.column[k] = f.column[f.count - 1];
+    f.pulses[k] = 0;
   }
-  for (int l = 0; l < kLanes && active.count; ++l) active.block.counter[l] = (u32)active.block.elements[l];
+}
+
+inline int most_pulses(const i32* pulses) {
+  i32 most = 0;
+  for (int l = 0; l < kLanes; ++l) most = pulses[l] > most ? pulses[l] : most;
+  return most;
 }
 
 template <class D>
-inline void fire(PulseBlock<D>& s, const Active& active, const TileView& tile, const typename D::Params& p,
-                 u64 step) {
-  for (int k = 0; k < active.most; ++k) {
-    if ((k & 3) == 0) draw_lanes(s.cycle, tile.seed, kUpdateCycle, step, active.block.counter, (u32)k >> 2);
-    const float* xi = s.cycle.v[k & 3];
+inline void fire(PulseLanes<D>& s, const i32* pulses, const u32* element, const TileView& tile,
+                 const typename D::Params& p, u64 step) {
+  const int most = most_pulses(pulses);
+  for (int k = 0; k < most; ++k) {
+    if ((k & 3) == 0) draw_words_of(s.cycle, tile.seed, kUpdateCycle, step, element, (u32)k >> 2);
+    if ((k & 1) == 0) draw_pair(s.cycle, (k & 3) >> 1);
+    const float* xi = s.cycle.normal[k & 3];
     for (int l = 0; l < kLanes; ++l) {
       float next = pulsed<D>(s.hidden[l], s.direction[l], xi[l], s.cells.at(l), p);
-      s.hidden[l] = k < active.pulses[l] ? next : s.hidden[l];
+      s.hidden[l] = k < pulses[l] ? next : s.hidden[l];
     }
   }
 }
 
+// One sample's pulses on 64 packed crosspoints; `start` is the first crosspoint of the span.
 template <class D>
-inline void store_active(PulseBlock<D>& s, const Active& active, const TileView& tile, float noise, u64 step) {
-  if (noise > 0.0f) draw_lanes(s.write, tile.seed, kUpdateWrite, step, active.block.counter, 0);
-  for (int l = 0; l < active.count; ++l) {
-    i64 e = active.block.elements[l];
-    tile.hidden[e] = s.hidden[l];
-    tile.apparent[e] = noise > 0.0f ? s.hidden[l] + noise * s.write.v[0][l] : s.hidden[l];
+inline void update_lanes(PulseLanes<D>& s, const TileView& tile, const typename D::Params& p, i64 start,
+                         const i32* column, const i32* pulses, int used, const float* x, float d, u64 step) {
+  const float noise = write_noise_of<D>(p);
+  alignas(64) u32 element[kLanes];
+  gather_cells(s.cells, tile.cells, start, column);
+  gather(s.hidden, tile.hidden + start, column);
+  for (int l = 0; l < kLanes; ++l) {
+    element[l] = (u32)start + (u32)column[l];
+    s.direction[l] = x[column[l]] * d > 0.0f ? -1.0f : 1.0f;  // down where d*x > 0, for lr > 0
   }
+  fire<D>(s, pulses, element, tile, p, step);
+  scatter(tile.hidden + start, s.hidden, column, used);
+  if (noise > 0.0f) {
+    draw_words_of(s.write, tile.seed, kUpdateWrite, step, element, 0);
+    draw_pair(s.write, 0);
+    for (int l = 0; l < kLanes; ++l) s.hidden[l] += noise * s.write.normal[0][l];
+  }
+  scatter(tile.apparent + start, s.hidden, column, used);
 }
 
-// Down where lr*d*x > 0, up where it is < 0 (lr > 0).
 template <class D>
 inline void update_row(const TileView& tile, const UpdateJob& job, const typename D::Params& p, i64 row) {
-  const float noise = write_noise_of<D>(p);
-  PulseBlock<D> s;
-  Active active;
-  alignas(64) i32 counts[kLanes];
+  PulseLanes<D> s;
+  Fired fired;
   for (i64 t = 0; t < job.samples; ++t) {
     const float d = job.d[t * tile.out + row];
     if (job.scales[t].length == 0 || d == 0.0f) continue;
     const u32* d_train = job.d_train + (t * tile.out + row) * job.words;
-    const float* x = job.x + t * tile.in;
-    for (i64 first = 0; first < tile.in; first += kLanes) {
-      const i64 columns = tile.in - first < kLanes ? tile.in - first : kLanes;
-      count_coincidences(counts, job.x_train + (t * tile.in + first) * job.words, d_train, job.words, columns);
-      find_active(active, counts, row * tile.in, first, columns);
-      if (active.count == 0) continue;
-      gather_cells(s.cells, tile.cells, active.block.elements);
-      for (int l = 0; l < kLanes; ++l) {
-        s.hidden[l] = tile.hidden[active.block.elements[l]];
-        s.direction[l] = x[active.block.elements[l] - row * tile.in] * d > 0.0f ? -1.0f : 1.0f;
-      }
-      fire<D>(s, active, tile, p, job.first_step + (u64)t);
-      store_active<D>(s, active, tile, noise, job.first_step + (u64)t);
+    for (i64 first = 0; first < tile.in; first += kSpan) {
+      const i64 columns = tile.in - first < kSpan ? tile.in - first : kSpan;
+      const u32* x_train = job.x_train + (t * tile.in + first) * job.words;
+      const i32 most = count_coincidences(fired.counts, x_train, d_train, job.words, columns);
+      if (most == 0) continue;
+      pack_fired(fired, columns, most);
+      for (i64 k = 0; k < fired.count; k += kLanes)
+        update_lanes<D>(s, tile, p, row * tile.in + first, fired.column + k, fired.pulses + k,
+                        (int)(fired.count - k < kLanes ? fired.count - k : kLanes), job.x + t * tile.in + first, d,
+                        job.first_step + (u64)t);
     }
   }
 }
