@@ -77,7 +77,7 @@ def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
 
 
 def maths(name: str, value: float) -> float:
-    """Return one of the kernels' own elementary functions (``log``, ``exp``, ``sin_turns``, ``cos_turns``, ``round``)."""
+    """Return a kernel's own ``log``, ``exp``, ``sin_turns``, ``cos_turns`` or ``round`` of ``value``."""
     return _core.maths(name, value)
 
 
@@ -112,7 +112,7 @@ def checked(array: torch.Tensor, name: str, shape: Mapping[str, int | None]) -> 
         raise ShapeError(f"{name}: got shape {tuple(array.shape)}, expected ({wanted}). Check the axes' order.")
     if array.dtype != torch.float32 or array.device.type != "cpu":
         raise ShapeError(
-            f"{name}: got {array.dtype} on {array.device}, expected torch.float32 on cpu. Convert it with .float().cpu()."
+            f"{name}: got {array.dtype} on {array.device}, expected torch.float32 on cpu. Convert: .float().cpu()."
         )
     array = array.detach().contiguous()
     if not torch.isfinite(array).all():

@@ -65,9 +65,7 @@ class Quantity(_Sourced, param.Number):
         param.Number._slot_defaults, unit="1", source="assumed", group="General", log=False, integer=False
     )
 
-    def __init__(
-        self, default=0.0, *, unit="1", source="assumed", group="General", log=False, integer=False, **kw
-    ):
+    def __init__(self, default=0.0, *, unit="1", source="assumed", group="General", log=False, integer=False, **kw):
         if not unit or not source:
             raise ParameterError("Quantity: unit and source may not be blank (allowed: '1', 'assumed').")
         self.unit, self.source, self.group, self.log, self.integer = unit, source, group, log, integer
@@ -207,4 +205,3 @@ class Model(param.Parameterized):
         return type(self) is type(other) and self.values() == other.values()
 
     __hash__ = None  # mutable: two equal models may become different
-

@@ -24,9 +24,7 @@ def checked_seed(seed: int, subject: str = "seed") -> int:
         Otherwise.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
-        raise ParameterError(
-            say(subject, seed, "must be a whole number", "0 .. 2^63-1", "Give such a seed.", unit="1")
-        )
+        raise ParameterError(say(subject, seed, "must be a whole number", "0 .. 2^63-1", "Give such a seed.", unit="1"))
     return seed
 
 

@@ -205,6 +205,7 @@ def _is_spread_or_noise(name: str) -> bool:
 class PulsedDevice(Device):
     """Parameters that all pulsed devices share (see docs/physics/devices.md, section 2)."""
 
+    # fmt: off
     dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source=AIHWKIT,
                       doc="Mean size of one step; for constant, linear and soft-bounds types at weight zero.")
     up_down = Quantity(0.0, bounds=(-1, 1), inclusive_bounds=(False, False), softbounds=(-0.5, 0.5), group="Step",
@@ -234,6 +235,7 @@ class PulsedDevice(Device):
                                     doc="Probability that a device is stuck at a random weight.")
     corrupt_devices_range = Quantity(0.1, **NOT_NEGATIVE, softbounds=(0, 1), unit="w", group="Faults", source=AIHWKIT,
                                      doc="A stuck device's weight lies within plus or minus this.")
+    # fmt: on
 
     @property
     def range(self) -> tuple[float, float]:
@@ -249,8 +251,10 @@ class PulsedDevice(Device):
 class WrittenDevice(PulsedDevice):
     """A pulsed device whose reads see a frozen write error on top of the state that the pulses act on."""
 
+    # fmt: off
     write_noise_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 100), group="Write noise",
                                source="aihwkit 1.2.0, write_noise_std",
                                doc="Error of a written weight, in units of dw_min, redrawn at each write.")
     apply_write_noise_on_set = Flag(True, group="Write noise", source="aihwkit 1.2.0, apply_write_noise_on_set",
                                     doc="Also when a weight is set from outside.")
+    # fmt: on

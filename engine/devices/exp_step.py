@@ -22,6 +22,7 @@ class ExpStep(WrittenDevice):
     title = "Exponential step"
     formula = "Δw = s·max(1 − A·exp(±γ·z), 0)"
 
+    # fmt: off
     A_up = Quantity(0.00081, softbounds=(-30, 1), group="Shape", source=_SOURCE,
                     doc="Weight of the exponential in the up step; negative enlarges the step.")
     A_down = Quantity(0.36833, softbounds=(-30, 1), group="Shape", source=_SOURCE,
@@ -39,6 +40,7 @@ class ExpStep(WrittenDevice):
                                 source=_SOURCE, doc="Extra step noise per absolute weight.")
     peer_compat = Flag(False, group="Shape", source="docs/physics/devices.md, Q5",
                        doc="Take the granularity from the down step alone, as aihwkit does, not from both directions.")
+    # fmt: on
 
     @classmethod
     def packed(cls) -> list[str]:

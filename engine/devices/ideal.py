@@ -19,8 +19,16 @@ class Ideal(Device):
     formula = "Δw = −η·d·x"
     pulsed = False
 
-    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source="assumed",
-                      doc="Step of one explicit pulse in a response curve; training does not use it.")
+    dw_min = Quantity(
+        0.001,
+        **POSITIVE,
+        softbounds=(1e-5, 0.1),
+        unit="w",
+        log=True,
+        group="Step",
+        source="assumed",
+        doc="Step of one explicit pulse in a response curve; training does not use it.",
+    )
 
     @property
     def granularity(self) -> float:

@@ -18,6 +18,7 @@ class LinearStep(WrittenDevice):
     title = "Linear step"
     formula = "Δw = s·(1 − γ·w/w_bound)"
 
+    # fmt: off
     gamma_up = Quantity(0.0, softbounds=(0, 1), group="Shape", source=_SOURCE,
                         doc="Relative loss of the up step at the upper bound.")
     gamma_down = Quantity(0.0, softbounds=(0, 1), group="Shape", source=_SOURCE,
@@ -36,12 +37,18 @@ class LinearStep(WrittenDevice):
     reverse_down = Flag(False, group="Shape", source=_SOURCE, doc="Down steps grow towards the lower bound.")
     reverse_offset = Quantity(0.01, **NOT_NEGATIVE, softbounds=(0, 0.5), unit="w", group="Shape", source=_SOURCE,
                               doc="Distance beyond the opposite bound at which a reversed step vanishes.")
+    # fmt: on
 
     def check(self) -> None:
         """Raise `ParameterError` for a reversed step with additive noise."""
         super().check()
         if (self.reverse_up or self.reverse_down) and not self.mult_noise:
             raise ParameterError(
-                say(f"{type(self).__name__}.mult_noise", False, "a reversed step needs multiplicative noise", "True",
-                    "Set mult_noise=True, or reverse_up and reverse_down to False.")
+                say(
+                    f"{type(self).__name__}.mult_noise",
+                    False,
+                    "a reversed step needs multiplicative noise",
+                    "True",
+                    "Set mult_noise=True, or reverse_up and reverse_down to False.",
+                )
             )

@@ -21,6 +21,7 @@ class SoftBoundsReference(WrittenDevice):
     title = "Soft bounds with reference"
     formula = "Δv = s·(1 − v/b),  w = v − r"
 
+    # fmt: off
     w_max = Quantity(0.6, **POSITIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=_SOURCE,
                      doc="Mean upper bound of the physical state, where up steps vanish.")
     w_min = Quantity(-0.6, bounds=(None, 0), inclusive_bounds=(True, False), softbounds=(-2, -0.05), unit="w",
@@ -37,7 +38,8 @@ class SoftBoundsReference(WrittenDevice):
     reference_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), unit="w", group="Reference", source=_SOURCE,
                              doc="Spread of the reference over devices.")
     subtract_symmetry_point = Flag(False, group="Reference", source=_SOURCE,
-                                   doc="Shift each reference by its device's symmetry point, so that weight zero is symmetric.")
+                                   doc="Shift each reference by the device's symmetry point: weight zero is symmetric.")
+    # fmt: on
 
     def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper bound of the weight of each drawn device: those of the state less the reference."""

@@ -42,8 +42,13 @@ def convert(model: torch.nn.Module, config: TileConfig, *, seed: int = 0) -> tor
     found = [(name, m) for name, m in twin.named_modules() if type(m) is torch.nn.Linear]
     if not found:
         raise ParameterError(
-            say("convert.model", type(model).__name__, "has no layer that can be analog", "torch.nn.Linear",
-                "Pass a model with linear layers.")
+            say(
+                "convert.model",
+                type(model).__name__,
+                "has no layer that can be analog",
+                "torch.nn.Linear",
+                "Pass a model with linear layers.",
+            )
         )
     for name, layer in found:
         parent, _, leaf = name.rpartition(".")

@@ -60,9 +60,7 @@ def info(name: str) -> Preset:
         If there is none of that name; near misses are named.
     """
     if name not in names():
-        raise ParameterError(
-            f"preset = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}"
-        )
+        raise ParameterError(f"preset = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}")
     return loads(_FOLDER.joinpath(f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
@@ -90,7 +88,7 @@ def loads(text: str, name: str = "preset") -> Preset:
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{name}.toml: not valid TOML, {error}. Compare it with an exported preset.") from error
     if not isinstance(data.get("device"), str):
-        raise ParameterError(f"{name}.toml: no device named. Add a line like device = \"soft_bounds\" at the top.")
+        raise ParameterError(f'{name}.toml: no device named. Add a line like device = "soft_bounds" at the top.')
     cls = devices.get(data["device"])
     entries = data.get("parameters", {})
     values = {n: _value(name, cls, n, entry) for n, entry in entries.items()}
@@ -109,8 +107,8 @@ def _value(preset: str, cls: type[Device], name: str, entry: Any) -> Any:
     """Return the value of one entry after checking that its unit is the parameter's."""
     if not isinstance(entry, dict) or "value" not in entry:
         raise ParameterError(
-            f"{preset}.toml, {name} = {entry!r}: must be a table (allowed: {{ value = ..., unit = ..., source = ... }}). "
-            "Add unit and source."
+            f"{preset}.toml, {name} = {entry!r}: must be a table "
+            "(allowed: { value = ..., unit = ..., source = ... }). Add unit and source."
         )
     unit = cls.describe(name)["unit"]
     if entry.get("unit", "1") != unit and isinstance(cls.param[name], Quantity):

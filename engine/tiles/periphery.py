@@ -12,12 +12,15 @@ _NOISE_MANAGEMENT = {"none": 0.0, "abs_max": 1.0}
 
 
 class IOParameters(Model):
-    r"""The analog matrix-vector product :math:`y = s^{-1} f_{adc}((W + \sigma_w\xi) (f_{dac}(s x) + \sigma_{inp}\xi) + \sigma_{out}\xi)`.
+    r"""Converters and noise of the analog matrix-vector product.
+
+    .. math:: y = s^{-1} f_{adc}((W + \sigma_w\xi) (f_{dac}(s x) + \sigma_{inp}\xi) + \sigma_{out}\xi)
 
     Weight read noise enters output-referred, :math:`\sigma_w \lVert z \rVert \xi_i`, which is exact for noise that
     is independent from weight to weight. See docs/physics/tile.md.
     """
 
+    # fmt: off
     is_perfect = Flag(False, group="General", source=_SOURCE, doc="Exact product, none of the effects below.")
     noise_management = Choice("abs_max", list(_NOISE_MANAGEMENT), group="Input", source=_SOURCE,
                               doc="Scale each input vector by its largest absolute value (abs_max), or not (none).")
@@ -37,14 +40,21 @@ class IOParameters(Model):
                          doc="Digital factor on the output, after the ADC.")
     w_noise = Quantity(0.0, bounds=(0, None), softbounds=(0, 0.2), unit="w", group="Weights", source=_SOURCE,
                        doc="Standard deviation of the read noise of each weight, fresh in every product.")
+    # fmt: on
 
     def check(self) -> None:
         """Raise `ParameterError` where input scaling meets an input bound other than 1."""
         super().check()
         if self.noise_management != "none" and self.inp_bound not in (0.0, 1.0) and not self.is_perfect:
             raise ParameterError(
-                say("IOParameters.inp_bound", self.inp_bound, "must be 1 while inputs are scaled to their maximum",
-                    "1, or 0 for none", "Set it to 1, or noise_management to 'none'.", unit="in")
+                say(
+                    "IOParameters.inp_bound",
+                    self.inp_bound,
+                    "must be 1 while inputs are scaled to their maximum",
+                    "1, or 0 for none",
+                    "Set it to 1, or noise_management to 'none'.",
+                    unit="in",
+                )
             )
 
     def pack(self) -> list[float]:

@@ -78,8 +78,13 @@ class Tile:
         self.in_features = _size("Tile.in_features", in_features)
         if out_features * in_features >= _MAX_CROSSPOINTS:
             raise ParameterError(
-                say("Tile.out_features * in_features", out_features * in_features, "is too large for one tile",
-                    "below 2^32", "Split the layer over several tiles.")
+                say(
+                    "Tile.out_features * in_features",
+                    out_features * in_features,
+                    "is too large for one tile",
+                    "below 2^32",
+                    "Split the layer over several tiles.",
+                )
             )
         self._config = _own_config(device, forward, backward, update)
         self.seed = checked_seed(seed, "Tile.seed")
@@ -182,7 +187,9 @@ class Tile:
         x = ops.checked(x, "x", {"batch": None, "in": self.in_features})
         d = ops.checked(d, "d", {"batch": x.shape[0], "out": self.out_features})
         if not (np.isfinite(lr) and lr >= 0):
-            raise ParameterError(say("lr", float(lr), "must not be negative", "0 .. inf", "Flip the sign of d instead."))
+            raise ParameterError(
+                say("lr", float(lr), "must not be negative", "0 .. inf", "Flip the sign of d instead.")
+            )
         first = self._advance("update", x.shape[0])
         if lr == 0 or x.shape[0] == 0:
             return
@@ -233,7 +240,7 @@ class Tile:
         return PulseTrace(*ops.pulse(self._arrays, sequence, read_every, first))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that defines the tile's future: configuration, states, stream positions. All plain or tensors."""
+        """Return all that defines the tile's future: configuration, states, stream positions."""
         return {
             "format": _FORMAT,
             "config": self._config.to_dict(),
@@ -286,9 +293,7 @@ class Tile:
     def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
         io: IOParameters = getattr(self._config, way)
         first = self._advance(way, v.shape[0])
-        return ops.mvm(
-            self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first
-        )
+        return ops.mvm(self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first)
 
     def _advance(self, stream: str, steps: int) -> int:
         first = self._steps[stream]
@@ -303,8 +308,8 @@ class Tile:
             )
         if state["hidden"].shape != self.hidden.shape:
             raise ShapeError(
-                f"tile state: got (out, in) = {tuple(state['hidden'].shape)}, this tile has {tuple(self.hidden.shape)}. "
-                "Build the tile with the saved size."
+                f"tile state: got (out, in) = {tuple(state['hidden'].shape)}, this tile has "
+                f"{tuple(self.hidden.shape)}. Build the tile with the saved size."
             )
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -312,7 +317,8 @@ class Tile:
         if set(state["cells"]) != set(ops.schema(device.stem())["cells"]):
             raise ConfigMismatch(
                 f"tile state: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
-                "Load with config='saved'.", {}
+                "Load with config='saved'.",
+                {},
             )
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
         self._steps = dict(state["steps"])

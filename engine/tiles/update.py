@@ -13,6 +13,7 @@ _SOURCE = "aihwkit 1.2.0, default of UpdateParameters"
 class UpdateParameters(Model):
     """Parameters of the stochastic-compressed pulsed update (docs/physics/devices.md, section 6)."""
 
+    # fmt: off
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
     update_bl_management = Flag(True, group="Update", source=_SOURCE,
@@ -22,6 +23,7 @@ class UpdateParameters(Model):
     um_grad_scale = Quantity(1.0, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(0.1, 2),
                              group="Update", source=_SOURCE,
                              doc="Below 1, large entries of d are clipped earlier and fewer pulses are sent.")
+    # fmt: on
 
     def scales(
         self, x_max: np.ndarray, d_max: np.ndarray, lr: float, granularity: float

@@ -30,6 +30,7 @@ class PulseResponse(Experiment):
     (('pulse', 'device'), 'w')
     """
 
+    # fmt: off
     device = param.ClassSelector(class_=Device, default=load("reram_exp_hfo2_2018"), instantiate=True,
                                  doc="The device model.")
     n_devices = Quantity(200, bounds=(1, 100_000), softbounds=(1, 1000), integer=True, unit="devices",
@@ -43,6 +44,7 @@ class PulseResponse(Experiment):
     directions = param.List([], item_type=int, doc="The custom schedule: +1 up, -1 down, 0 none.")
     start = Choice("w_min", ["w_min", "zero", "w_max"], source="docs/physics/devices.md, 8",
                    doc="Weight that every device is set to before the first pulse, clipped to its own bounds.")
+    # fmt: on
 
     def check(self) -> None:
         """Raise `ParameterError` for a custom schedule without or with wrong directions."""
@@ -51,8 +53,13 @@ class PulseResponse(Experiment):
             schedules.custom(self.directions)
         if self.n_devices * self.n_pulses > 200_000_000:
             raise ParameterError(
-                say("PulseResponse.n_devices * n_pulses", self.n_devices * self.n_pulses, "would not fit in memory",
-                    "200000000", "Take fewer devices or pulses.")
+                say(
+                    "PulseResponse.n_devices * n_pulses",
+                    self.n_devices * self.n_pulses,
+                    "would not fit in memory",
+                    "200000000",
+                    "Take fewer devices or pulses.",
+                )
             )
 
     def pulses(self) -> np.ndarray:
@@ -75,8 +82,9 @@ class PulseResponse(Experiment):
         nominal = _traces(twin, self._start(), directions)[0][:, 0]
         cells = {n: c[:, 0].numpy() for n, c in tile.cells.items()}
         ds = _dataset(hidden, apparent, nominal, directions)
-        ds["symmetry_point"] = _variable("device", self.device.symmetry_points(cells), "w",
-                                         "Weight where a device's up and down step are equal")
+        ds["symmetry_point"] = _variable(
+            "device", self.device.symmetry_points(cells), "w", "Weight where a device's up and down step are equal"
+        )
         return ds.merge(_steps(hidden, directions, self.device)).assign_attrs(self._numbers())
 
     def _start(self) -> float:
@@ -163,8 +171,6 @@ def _binned(before: np.ndarray, change: np.ndarray, low: float, width: float) ->
     start, step = before.ravel().astype(float), change.ravel().astype(float)
     count = np.bincount(where, minlength=_NODES)
     with np.errstate(invalid="ignore", divide="ignore"):
-        weight, mean, square = (
-            np.bincount(where, v, _NODES) / count for v in (start, step, step * step)
-        )
+        weight, mean, square = (np.bincount(where, v, _NODES) / count for v in (start, step, step * step))
         spread = np.sqrt(np.maximum(square - mean * mean, 0.0))
     return count, weight, mean, spread

@@ -36,7 +36,12 @@ def custom(directions: list[int]) -> np.ndarray:
     odd = [v for v in directions if v not in (-1, 0, 1)]
     if values.ndim != 1 or values.size == 0 or odd:
         raise ParameterError(
-            say("PulseResponse.directions", odd[0] if odd else directions, "must be a list of directions",
-                "+1, -1, 0", "Give at least one.")
+            say(
+                "PulseResponse.directions",
+                odd[0] if odd else directions,
+                "must be a list of directions",
+                "+1, -1, 0",
+                "Give at least one.",
+            )
         )
     return values.astype(np.int8)

@@ -34,6 +34,7 @@ class Training(Experiment):
     Seed k of the analog and of the digital run start from the same weights and see the samples in the same order.
     """
 
+    # fmt: off
     device = param.ClassSelector(class_=Device, default=load("idealized_symmetric"), instantiate=True,
                                  doc="The device model of all tiles.")
     network = Choice("mlp-digits", networks.names(), source="assumed", doc="Network and data.")
@@ -52,6 +53,7 @@ class Training(Experiment):
                                    doc="Periphery of the transposed product.")
     update = param.ClassSelector(class_=UpdateParameters, default=UpdateParameters(), instantiate=True,
                                  doc="Pulse trains of the update.")
+    # fmt: on
 
     def config(self) -> TileConfig:
         """Return the configuration of every tile."""
@@ -187,23 +189,32 @@ class _Record:
 
     def dataset(self, experiment: Training) -> xr.Dataset:
         dims = ("kind", "seed", "epoch")
-        units = {"loss": ("1", "Cross-entropy, mean over the epoch"),
-                 "train_accuracy": ("1", "Share of training samples right, during the epoch"),
-                 "accuracy": ("1", "Share of test samples right, after the epoch"),
-                 "seconds": ("s", "Time of the epoch's training")}
+        units = {
+            "loss": ("1", "Cross-entropy, mean over the epoch"),
+            "train_accuracy": ("1", "Share of training samples right, during the epoch"),
+            "accuracy": ("1", "Share of test samples right, after the epoch"),
+            "seconds": ("s", "Time of the epoch's training"),
+        }
         data = {n: (dims, self.scalars[n], {"units": u, "long_name": t}) for n, (u, t) in units.items()}
         data["weights_histogram"] = (
-            ("layer", "seed", "epoch", "bin"), self.histograms,
+            ("layer", "seed", "epoch", "bin"),
+            self.histograms,
             {"units": "1", "long_name": "Number of weights as read; the end bins collect all beyond"},
         )
         data["bin_edge"] = ("edge", self.edges, {"units": "w", "long_name": "Edges of the weight bins"})
         data["seconds_per_epoch"] = (
-            "kind", np.nanmean(self.scalars["seconds"], axis=(1, 2)), {"units": "s", "long_name": "Mean time per epoch"}
+            "kind",
+            np.nanmean(self.scalars["seconds"], axis=(1, 2)),
+            {"units": "s", "long_name": "Mean time per epoch"},
         )
         middle = 0.5 * (self.edges[1:] + self.edges[:-1])
-        coords = {"kind": list(self.kinds), "seed": np.arange(experiment.n_seeds),
-                  "epoch": np.arange(1, experiment.epochs + 1), "layer": self.layers,
-                  "bin": ("bin", middle, {"units": "w", "long_name": "Middle of the weight bin"})}
+        coords = {
+            "kind": list(self.kinds),
+            "seed": np.arange(experiment.n_seeds),
+            "epoch": np.arange(1, experiment.epochs + 1),
+            "layer": self.layers,
+            "bin": ("bin", middle, {"units": "w", "long_name": "Middle of the weight bin"}),
+        }
         return xr.Dataset(data, coords)
 
 

@@ -120,10 +120,12 @@ class DeviceState(param.Parameterized):
 
     def to_query(self) -> dict[str, Any]:
         """Return the whole state as plain values, for a link."""
+        # against what the link starts from: a fitted or imported device has a start of its own
+        base = _origin(self.preset, self.device.stem()).values()
         return {
             "preset": self.preset,
             "device": self.device.stem(),
-            "changed": {n: getattr(self.device, n) for n in self.edited_fields()},
+            "changed": {n: v for n, v in self.device.values().items() if v != base[n]},
             "seed": self.seed,
             "n_devices": self.n_devices,
             "n_pulses": self.n_pulses,
@@ -137,7 +139,7 @@ class DeviceState(param.Parameterized):
         OhmscapeError
             If the link names an unknown preset, class or parameter, or a value out of bounds.
         """
-        start = presets.load(query["preset"]) if query.get("preset") else devices.get(query["device"])()
+        start = _origin(query.get("preset", ""), query["device"])
         changed = start.copy(**query.get("changed", {}))
         self._begin(query.get("preset", ""), start)
         self.param.update(**{n: query[n] for n in ("seed", "n_devices", "n_pulses") if n in query})
@@ -162,6 +164,9 @@ class DeviceState(param.Parameterized):
         self._show(preset, device)
 
     def _show(self, preset: str, device: Device) -> None:
-        self.param.update(
-            device=device, preset=preset, problem="", problem_field="", revision=self.revision + 1
-        )
+        self.param.update(device=device, preset=preset, problem="", problem_field="", revision=self.revision + 1)
+
+
+def _origin(preset: str, stem: str) -> Device:
+    """Return the device that a link's changes are told against."""
+    return presets.load(preset) if preset else devices.get(stem)()

@@ -40,7 +40,5 @@ def get(name: str) -> Network:
         If there is none of that name; near misses are named.
     """
     if name not in _NETWORKS:
-        raise ParameterError(
-            f"network = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}"
-        )
+        raise ParameterError(f"network = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}")
     return _NETWORKS[name]
