@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import chromium
+import hypothesis
 import pytest
 from progress import Failed
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 FOLDER_MARKERS = {"browser": "browser"}
+hypothesis.settings.register_profile("ohmscape", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("ohmscape")
 START_LIMIT_S = 120  # cold imports on a busy two-core machine took up to 40 s
 STOP_LIMIT_S = 30
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels' own elementary functions against double precision, over their whole ranges."""
+
+import numpy as np
+import pytest
+
+from engine import ops
+
+
+def evaluate(name: str, values: np.ndarray) -> np.ndarray:
+    return np.array([ops.maths(name, v) for v in values.tolist()])
+
+
+def singles(*parts) -> np.ndarray:
+    """Single-precision numbers as doubles: the exact arguments that the kernel sees."""
+    return np.unique(np.concatenate([np.asarray(p, np.float32) for p in parts]).astype(float))
+
+
+def test_log_relative_error_below_2e_7():
+    """The limit that core/maths.h states; 1e5 numbers over all normal magnitudes, dense around 1 where log is small."""
+    near_one = 1 + np.linspace(-0.5, 1, 30_001)
+    closest = 1 + np.arange(-200, 201) * 2.0**-24
+    x = singles(np.logspace(-37.9, 38.5, 70_000), near_one, closest)
+    x = x[x != 1]
+    assert np.abs(evaluate("log", x) / np.log(x) - 1).max() < 2e-7
+    assert ops.maths("log", 1.0) == 0
+
+
+def test_exp_relative_error_below_3e_7():
+    """The limit that core/maths.h states; 1e5 numbers over [-87, 88]."""
+    x = singles(np.linspace(-87, 88, 80_000), np.linspace(-1, 1, 20_000), [0.0, -87, 88])
+    assert np.abs(evaluate("exp", x) / np.exp(x) - 1).max() < 3e-7
+    assert ops.maths("exp", 0.0) == 1
+
+
+@pytest.mark.parametrize(("beyond", "edge"), [(88.1, 88.0), (1e30, 88.0), (-87.1, -87.0), (-1e30, -87.0)])
+def test_exp_outside_its_range_saturates(beyond, edge):
+    assert ops.maths("exp", beyond) == ops.maths("exp", edge)
+    assert 0 < ops.maths("exp", beyond) < np.inf
+
+
+@pytest.mark.parametrize(("name", "exact"), [("sin_turns", np.sin), ("cos_turns", np.cos)])
+def test_sine_and_cosine_absolute_error_below_2e_7(name, exact):
+    """The limit that core/maths.h states; 1e5 angles over one turn, dense around the multiples of 1/8."""
+    near = np.arange(9)[:, None] / 8 + np.linspace(-1e-4, 1e-4, 2001)
+    t = singles(np.linspace(0, 1, 80_001), np.clip(near, 0, 1).ravel())
+    assert np.abs(evaluate(name, t) - exact(2 * np.pi * t)).max() < 2e-7
+
+
+@pytest.mark.parametrize(("turn", "sine", "cosine"), [(0, 0, 1), (0.25, 1, 0), (0.5, 0, -1), (0.75, -1, 0), (1, 0, 1)])
+def test_sine_and_cosine_at_quarter_turns_are_exact(turn, sine, cosine):
+    assert ops.maths("sin_turns", turn) == sine
+    assert ops.maths("cos_turns", turn) == cosine
+
+
+def test_round_is_half_to_even_below_2_to_22():
+    halves = np.arange(-3000, 3001) / 2
+    edge = 2.0**22 - np.arange(1, 2000) / 2
+    x = singles(halves, edge, -edge, np.linspace(-5, 5, 20_001), np.nextafter(np.float32(0.5), np.float32(1))[None])
+    np.testing.assert_array_equal(evaluate("round", x), np.rint(x))
+
+
+def test_round_of_larger_numbers_leaves_them():
+    for x in (2.0**22, 2.0**22 + 0.5, 2.0**24 + 2, 2.0**100, -(2.0**23)):
+        assert ops.maths("round", x) == x
