@@ -103,6 +103,10 @@ class Experiment(Model):
         if "run" in vars(cls):
             raise TypeError(f"{cls.__name__}.run: override compute(progress); run adds the provenance.")
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Load what the first run would wait for (imports, data); called once in each worker process."""
+
     def compute(self, progress: Progress) -> xr.Dataset:
         """Do the work; subclasses write this.
 
@@ -245,9 +249,7 @@ class Experiment(Model):
                     str(target.schema), "Install the version that wrote it, or run the experiment again.")
             )  # fmt: skip
         if not isinstance(written["parameters"], dict):
-            raise ParameterError(
-                f"{name}.parameters: must be a dict of name and value. Write it with to_dict()."
-            )
+            raise ParameterError(f"{name}.parameters: must be a dict of name and value. Write it with to_dict().")
         return target
 
     @property

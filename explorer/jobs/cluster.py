@@ -23,6 +23,7 @@ from explorer.jobs import worker
 from explorer.jobs.errors import JobError
 
 NICE = 10
+CONNECT_S = 15.0
 _DASK_LOG = logging.getLogger("distributed")
 _SETTINGS = {
     "distributed.worker.multiprocessing-method": "spawn",
@@ -74,7 +75,7 @@ class Cluster:
         _DASK_LOG.setLevel(logging.CRITICAL)  # the runner says in one line what happened
         try:
             self._local = None if address else _start_local(workers)
-            self._client = Client(address or self._local, set_as_default=False, timeout="15s", name="ohmscape-jobs")
+            self._client = Client(address or self._local, set_as_default=False, timeout=CONNECT_S, name="ohmscape-jobs")
             self._client.subscribe_topic(topic, lambda event: on_event(event[1]))
             self._client.register_plugin(worker.WarmWorker(0 if address else NICE))
             if address:

@@ -8,6 +8,7 @@ pickling, and a retry by the scheduler would start a long training again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import traceback
@@ -24,6 +25,8 @@ from explorer.experiments.base import check_fraction
 from explorer.experiments.provenance import package_version
 from explorer.results import SaveFailed, Store
 from explorer.results.netcdf import to_bytes
+
+log = logging.getLogger("explorer.jobs")
 
 INTERVAL_S = 0.2
 MAX_PAYLOAD_BYTES = 64 * 1024
@@ -53,8 +56,16 @@ class WarmWorker(WorkerPlugin):
 
         # the networks here are small: a second thread costs more than it brings, and workers share the cores
         torch.set_num_threads(1)
-        classes()
+        for cls in classes().values():
+            _prepare(cls)
         to_bytes(xr.Dataset({"n": ((), 0.0)}))  # brings in the file format
+
+
+def _prepare(cls: type[Experiment]) -> None:
+    try:
+        cls.prepare()
+    except Exception:  # one experiment must not keep the others from running; its own run will tell the user
+        log.exception("%s.prepare failed in a worker process", cls.__name__)
 
 
 def version() -> str:

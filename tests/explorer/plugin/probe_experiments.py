@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 import time
 
 import numpy as np
@@ -75,13 +77,17 @@ class Deaf(Experiment):
 class Inside(Experiment):
     """Tells what the worker process looks like from inside."""
 
-    def compute(self, progress):
-        import multiprocessing
-        import sys
+    prepared = 0
 
+    @classmethod
+    def prepare(cls):
+        cls.prepared += 1
+
+    def compute(self, progress):
+        before = set(sys.modules)
         import torch
 
-        progress(0.5, "looking", warm="torch" in sys.modules, torch_threads=torch.get_num_threads(),
+        progress(0.5, "looking", warm="torch" in before, prepared=self.prepared, torch_threads=torch.get_num_threads(),
                  nice=os.nice(0), daemon=multiprocessing.current_process().daemon,
                  method=multiprocessing.get_start_method(allow_none=True) or "")  # fmt: skip
         return xr.Dataset({"n": ((), 1.0, {"units": "1"})})
