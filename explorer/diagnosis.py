@@ -70,40 +70,38 @@ def _ohmscape() -> Iterator[Finding]:
 # --- import names ---------------------------------------------------------------------------------------------
 
 
-def origin_in_new_python(name: str, folder: Path) -> Path | None:
+def origin_in_new_python(name: str, folder: Path, flags: tuple[str, ...] = ()) -> Path | None:
     """Return where ``import name`` comes from in a Python started in ``folder``, or None if it is not found."""
     code = f"import importlib.util as u; s = u.find_spec({name!r}); print(s.origin or '' if s else '')"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *flags, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )
     return Path(done.stdout.strip()).resolve() if done.stdout.strip() else None
 
 
+def shadow_findings(name: str, origins: set[Path | None]) -> Iterator[Finding]:
+    """Name every place other than ours that ``import name`` was seen to come from."""
+    ours = ROOT / name / "__init__.py"
+    for origin in origins - {ours}:
+        if origin is None:
+            remedy = "Install ohmscape again."
+        else:
+            own = origin.parent if origin.name == "__init__.py" else origin
+            remedy = f"Rename {own}, or start Python in another folder."
+        yield Finding("import names", "problem", f"'import {name}' gives {origin}, not {ours}", remedy)
+
+
 def _shadowing() -> Iterator[Finding]:
     """A module of the same name in the working folder or in another distribution hides ours."""
-    clean = True
+    findings: list[Finding] = []
     for name in PACKAGES:
-        ours = ROOT / name / "__init__.py"
+        in_new_python = origin_in_new_python(name, Path.cwd())
         here = getattr(sys.modules.get(name), "__file__", None)
-        found = Path(here).resolve() if here else origin_in_new_python(name, Path.cwd())
-        also = origin_in_new_python(name, Path.cwd())
-        for origin in {found, also} - {ours}:
-            clean = False
-            yield Finding("import names", "problem", f"'import {name}' gives {origin}, not {ours}",
-                          _shadow_remedy(name, origin))  # fmt: skip
+        findings += shadow_findings(name, {in_new_python, Path(here).resolve() if here else in_new_python})
         for other in _other_owners(name):
-            clean = False
-            yield Finding("import names", "problem", f"the distribution '{other}' also installs '{name}'",
-                          f"Uninstall one of them: pip uninstall {other}.")  # fmt: skip
-    if clean:
-        yield Finding("import names", "ok", f"engine and explorer are ours, also in {Path.cwd()}")
-
-
-def _shadow_remedy(name: str, origin: Path | None) -> str:
-    if origin is None:
-        return "Install ohmscape again."
-    own = origin.parent if origin.name == "__init__.py" else origin
-    return f"Rename {own}, or start Python in another folder."
+            text = f"the distribution '{other}' also installs '{name}'"
+            findings.append(Finding("import names", "problem", text, f"Uninstall one: pip uninstall {other}."))
+    yield from findings or [Finding("import names", "ok", f"engine and explorer are ours, also in {Path.cwd()}")]
 
 
 def _other_owners(name: str) -> list[str]:
@@ -143,14 +141,15 @@ def _kernels() -> Iterator[Finding]:
     info = engine.ops.build_info()
     threads = "OpenMP" if info["openmp"] else "no OpenMP"
     yield Finding("kernels", "ok", f"built by {info['compiler']}, {threads}, devices: {', '.join(info['devices'])}")
-    yield from _instruction_sets(info)
+    yield from instruction_set_findings(info)
     if not info["openmp"]:
         yield Finding("kernels", "note", "built without OpenMP: one thread only",
                       "Install OpenMP (macOS: brew install libomp) and build again.")  # fmt: skip
     yield from _build_mismatches(info)
 
 
-def _instruction_sets(info: dict[str, Any]) -> Iterator[Finding]:
+def instruction_set_findings(info: dict[str, Any]) -> Iterator[Finding]:
+    """Compare what was built with what the CPU has and what is used."""
     built, usable, used = info["isa_built"], info["isa_available"], info["isa"]
     best = [isa for isa in built if isa in usable][-1]  # both lists go from plain to wide
     text = f"instruction set in use: {used} (built: {', '.join(built)}; this CPU has: {', '.join(usable)})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from explorer.cli import commands, output
 
@@ -18,7 +18,10 @@ JSON_HELP = "also write the result as JSON to FILE; '-' writes it to standard ou
 
 
 class _Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are one line."""
+    """Argument parser without abbreviations (``--seed`` and ``--seeds`` differ), whose errors are one line."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(allow_abbrev=False, **values)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. Try: {self.prog} --help\n")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -10,7 +11,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from explorer.experiments import Experiment
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -59,16 +65,34 @@ def deliver(result: dict[str, Any], text: str, json_target: str | None) -> None:
         print(written, flush=True)
         return
     if json_target:
-        write_text(Path(json_target), written + "\n")
+        write_bytes(Path(json_target), (written + "\n").encode())
     print(text, flush=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def provenance(ds: xr.Dataset) -> dict[str, Any]:
+    """Return what one needs to repeat a run: the experiment with every parameter, seed, versions, time, machine."""
+    kept = ("seed", "content_id", "ohmscape_version", "python_version", "torch_version", "started", "wall_time_s",
+            "machine")  # fmt: skip
+    return {"experiment": json.loads(ds.attrs["experiment"]), **{name: ds.attrs[name] for name in kept}}
+
+
+def save(ds: xr.Dataset, experiment: Experiment, options: argparse.Namespace) -> dict[str, str]:
+    """Keep the run if ``--save`` was given; return its id for the result."""
+    if not options.save:
+        return {}
+    from explorer import results
+
+    run_id = results.save(ds, experiment, label=f"{options.command} {options.preset}").run_id
+    print(f"saved as {run_id}", file=sys.stderr, flush=True)
+    return {"run_id": run_id}
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically; an interrupted command leaves the old one."""
     handle, name = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)  # mkstemp makes files private

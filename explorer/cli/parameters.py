@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command-line options made from an experiment's own parameters: names, units, bounds, defaults and rules."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import param
+
+from engine import devices, presets
+from engine.devices import Device
+from engine.errors import ParameterError, near_miss
+from engine.quantity import Model
+from explorer.experiments import Experiment
+
+_PREFIX = "parameter_"
+_OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
+PRESET_HELP = "preset (see 'ohmscape presets'), device class, or path of a TOML file"
+SET_HELP = "change one parameter, such as dw_min=0.002; NAME is one of the device, or {parts}; may be repeated"
+
+
+def add_experiment(parser: argparse.ArgumentParser, cls: type[Experiment]) -> None:
+    """Add the device, one option per parameter of the experiment, and ``--set`` for everything nested."""
+    parser.add_argument("preset", metavar="PRESET", help=PRESET_HELP)
+    group = parser.add_argument_group(cls.__name__)
+    for name in cls.parameters():
+        if name not in _OWN_OPTION:
+            _add_option(group, cls, name)
+    parts = ", ".join(f"{name}.…" for name in _parts(cls)) or "nothing else"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=SET_HELP.format(parts=parts))
+
+
+def _add_option(group: Any, cls: type[Experiment], name: str) -> None:
+    flag = "--" + name.removeprefix("n_").replace("_", "-")
+    common: dict[str, Any] = {"dest": _PREFIX + name, "default": argparse.SUPPRESS}
+    if name in cls.fields():
+        about = cls.describe(name)
+        if about["kind"] == "flag":
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, help=_help(about), **common)
+        elif about["kind"] == "choice":
+            group.add_argument(flag, choices=about["objects"], help=_help(about), **common)
+        else:
+            metavar = "N" if about["integer"] else "X"
+            group.add_argument(flag, type=_number, metavar=metavar, help=_help(about), **common)
+    elif isinstance(cls.param[name], param.List) and cls.param[name].item_type is int:
+        doc = f"{' '.join(cls.param[name].doc.split())} Separated by commas."
+        group.add_argument(flag, type=_numbers, metavar="N,N,...", help=doc, **common)
+
+
+def _help(about: dict[str, Any]) -> str:
+    unit = f" [{about['unit']}]" if about["kind"] == "number" else ""
+    low, high = about["bounds"] or (None, None)
+    allowed = "" if low is None and high is None else f", from {_bound(low, '-inf')} to {_bound(high, 'inf')}"
+    return f"{about['doc'].rstrip('.')}{unit} (default: {about['default']}{allowed})".replace("%", "%%")
+
+
+def _bound(value: float | None, unbounded: str) -> str:
+    return unbounded if value is None else f"{value:g}"
+
+
+def _number(text: str) -> float:
+    """Return a whole number as int, so that the experiment's own rule for whole numbers decides."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+_number.__name__ = "number"  # argparse names the type in its message
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+_numbers.__name__ = "list of numbers"
+
+
+def experiment(options: argparse.Namespace, cls: type[Experiment]) -> Experiment:
+    """Return the experiment that the options describe.
+
+    Raises
+    ------
+    ParameterError
+        Unknown preset or parameter, or a value that breaks its rule.
+    """
+    given = {k.removeprefix(_PREFIX): v for k, v in vars(options).items() if k.startswith(_PREFIX)}
+    changes: dict[str, dict[str, Any]] = {"device": {}, **{name: {} for name in _parts(cls)}}
+    for assignment in options.set:
+        part, name, value = _assignment(assignment, list(changes))
+        changes[part][name] = value
+    base = cls(device=device(options.preset).copy(**changes.pop("device")), seed=options.seed, **given)
+    nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
+    return base.copy(**nested) if nested else base
+
+
+def _parts(cls: type[Experiment]) -> list[str]:
+    """Return the nested models of an experiment other than the device."""
+    nested = [n for n in cls.parameters() if isinstance(getattr(cls.param[n], "class_", None), type)]
+    return [n for n in nested if issubclass(cls.param[n].class_, Model) and n != "device"]
+
+
+def _assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
+    name, equals, value = text.partition("=")
+    part, dot, field = name.rpartition(".")
+    if not equals or not field:
+        raise ParameterError(f"--set {text}: is no assignment (allowed: NAME=VALUE). Write it as dw_min=0.002.")
+    if dot and part not in parts:
+        hint = near_miss(part, parts) or " Choose one of these."
+        raise ParameterError(f"--set {text}: there is no part '{part}' (allowed: {', '.join(parts)}).{hint}")
+    return part or "device", field, _value(value)
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return _number(text)
+    except ValueError:
+        return text  # a named option; the parameter's own rule refuses anything else
+
+
+def title(options: argparse.Namespace) -> str:
+    """Return what was asked for: the preset and the changes to it."""
+    return ", ".join([options.preset, *options.set])
+
+
+def device(text: str) -> Device:
+    """Return the device of a preset, of a class with its defaults, or of a TOML file."""
+    if text.endswith(".toml"):
+        return presets.read(Path(text))
+    if text in presets.names():
+        return presets.load(text)
+    if text in devices.names():
+        return devices.get(text)()
+    known = [*presets.names(), *devices.names()]
+    hint = near_miss(text, known) or " 'ohmscape presets' lists the presets."
+    raise ParameterError(f"PRESET = {text!r}: unknown (allowed: a preset, a device class, a .toml file).{hint}")
