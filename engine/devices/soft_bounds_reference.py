@@ -44,4 +44,5 @@ class SoftBoundsReference(WrittenDevice):
     def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper bound of the weight of each drawn device: those of the state less the reference."""
         low, high = super().cell_range(cells)
-        return low - cells["reference"], high - cells["reference"]
+        reference = np.asarray(cells["reference"])
+        return low - reference, high - reference
