@@ -52,6 +52,14 @@ class DeviceState(param.Parameterized):
         """Return the value a reset of one parameter goes back to."""
         return getattr(self._start, name)
 
+    def start_values(self) -> dict[str, Any]:
+        """Return the values a reset of all goes back to."""
+        return self._start.values()
+
+    def problem_of(self, name: str) -> str:
+        """Return why an entry for one parameter was refused, or an empty string."""
+        return self.problem if self.problem_field == name else ""
+
     def load_preset(self, name: str) -> None:
         """Show a preset."""
         self._begin(name, presets.load(name))

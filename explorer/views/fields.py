@@ -86,6 +86,7 @@ class Field:
         self.name, self._state = name, state
         self.about = state.device.describe(name)
         self._showing = False  # our own writing to a widget is no edit by the user
+        self._followed: tuple | None = None
         self.undo_edit = theme.icon_button("restart_alt", f"Reset {name}", margin=(14, 0, 0, 0), width=30)
         self.undo_edit.on_click(lambda _: state.reset(name))
         self.problem = theme.error_box(visible=False, margin=(0, 0, 6, 0))
@@ -95,17 +96,26 @@ class Field:
 
     def sync(self) -> None:
         """Show what the state has; an entry that was refused stays, with the reason below."""
-        refused = self._state.problem if self._state.problem_field == self.name else ""
-        edited = getattr(self._state.device, self.name) != self._state.start_value(self.name)
+        state = self._state
+        self.follow(getattr(state.device, self.name), state.start_value(self.name), state.problem_of(self.name))
+
+    def follow(self, value: Any, start: Any, refused: str) -> None:
+        """Show a value, whether it differs from the one to begin with, and why an entry was refused.
+
+        Does nothing where nothing has changed: a slider's move must not cost an update of every row.
+        """
+        now = (value, start, refused)
+        if now == self._followed:
+            return
+        self._followed = now
         self._showing = True
         try:
             if not refused:
-                self._show(getattr(self._state.device, self.name))
+                self._show(value)
             self._mark(bool(refused))
             if self.problem.visible or refused:
                 theme.say_error(self.problem, refused)
-            if self.undo_edit.visible != (edited or bool(refused)):
-                self.undo_edit.visible = edited or bool(refused)
+            self.undo_edit.visible = value != start or bool(refused)
         finally:
             self._showing = False
 
@@ -157,11 +167,11 @@ class NumberField(Field):
             value: float | str = float(event.new)
         except ValueError:
             value = event.new  # the parameter itself refuses it, in its own words
+        self._followed = None  # show it anew even if it is the value there was: the text may differ
         self._state.set(**{self.name: value})
 
     def _show(self, value: float) -> None:
-        if self.box.value != shown(value):
-            self.box.value = shown(value)
+        self.box.value = shown(value)
         at = self.scale.position(value)
         if abs(self.slider.value - at) <= 0.5 * self.scale.step:  # where the user's own drag has put it
             return
@@ -171,8 +181,7 @@ class NumberField(Field):
         self.slider.value = at
 
     def _mark(self, refused: bool) -> None:
-        if self.box.error_state != refused:
-            self.box.error_state = refused
+        self.box.error_state = refused
 
     def _describe(self, description: str) -> None:
         self.slider.description = description

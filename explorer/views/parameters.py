@@ -49,8 +49,9 @@ class ParameterPanel(Viewer):
             for name, field in self.fields.items():
                 field.explain(sources.get(name, ""))
         self._shown = now
-        for field in self.fields.values():
-            field.sync()
+        values, start = state.device.values(), state.start_values()
+        for name, field in self.fields.items():
+            field.follow(values[name], start[name], state.problem_of(name))
         self._sync_bar()
 
     def _sync_bar(self) -> None:

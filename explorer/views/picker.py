@@ -20,6 +20,7 @@ class DevicePicker(Viewer):
         super().__init__()
         self._state = state
         self._showing = False
+        self._shown: tuple[str, str] | None = None  # preset and class
         self.select = theme.select("Device", groups=_groups(), value=_entry(state))
         self.about = theme.html()
         self._view = pn.Column(self.select, self.about, sizing_mode="stretch_width", margin=0)
@@ -40,17 +41,16 @@ class DevicePicker(Viewer):
             self._state.load_class(name)
 
     def _sync(self, *events) -> None:
-        entry = _entry(self._state)
+        now = (self._state.preset, self._state.device.stem())
+        if now == self._shown:  # a parameter has moved: neither entry nor text changes
+            return
+        self._shown = now
         self._showing = True
         try:
-            if self.select.value != entry:
-                self.select.value = entry
+            self.select.value = _entry(self._state)
         finally:
             self._showing = False
-        known = self._state.preset in presets.names()
-        text = _preset_markup(self._state.preset) if known else _class_markup(self._state)
-        if self.about.object != text:
-            self.about.object = text
+        self.about.object = _preset_markup(now[0]) if now[0] in presets.names() else _class_markup(self._state)
 
 
 def _entry(state: DeviceState) -> str:

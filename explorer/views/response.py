@@ -19,9 +19,10 @@ class ResponseView(Viewer):
     def __init__(self, state: DeviceState):
         super().__init__()
         self._state = state
-        self.curves, self.steps, self.histogram, self.nominal_line, self.measured = (
+        self.curves, self.step_lines, self.histogram, self.nominal_line, self.measured = (
             ColumnDataSource() for _ in range(5)
         )
+        self.step_points = {"up": ColumnDataSource(), "down": ColumnDataSource()}
         self.tiles = theme.html()
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
@@ -49,13 +50,15 @@ class ResponseView(Viewer):
     def _details(self) -> Viewable:
         _, steps, symmetry = self._plots
         return theme.grid(
-            theme.card("Step against weight", steps, subtitle="Mean change of one pulse, from either side"),
+            theme.card("Step against weight", steps,
+                       subtitle="Size of one pulse; lines noise-free, points simulated mean ± standard error"),
             theme.card("Symmetry points", symmetry, self.no_symmetry,
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip
 
     def _curve_plot(self):
         plot = theme.figure(("Pulse number", "1"), ("Weight", "w"), height=360)
+        plot.x_range.range_padding = 0.02
         band = plot.varea("pulse", "low", "high", source=self.curves, fill_color=theme.MODEL,
                           fill_alpha=theme.BAND_ALPHA)  # fmt: skip
         traces = [
@@ -74,13 +77,14 @@ class ResponseView(Viewer):
         return plot
 
     def _step_plot(self):
-        plot = theme.figure(("Weight", "w"), ("Step", "w"), height=300)
+        plot = theme.figure(("Weight before the pulse", "w"), ("Step size", "w"), height=300)
         items = []
         for name, color in (("up", theme.UP), ("down", theme.DOWN)):
-            line = plot.line("w", name, source=self.steps, line_color=color, line_width=2.5)
-            points = plot.scatter("w", f"{name}_mean", source=self.steps, size=5, line_color=None, fill_color=color,
-                                  fill_alpha=0.7)  # fmt: skip
-            items += [(f"{name}, noise-free", [line]), (f"{name}, simulated mean", [points])]
+            source = self.step_points[name]
+            line = plot.line("w", name, source=self.step_lines, line_color=color, line_width=2.5)
+            bar = plot.segment("w", "low", "w", "high", source=source, line_color=color, line_alpha=0.6)
+            point = plot.scatter("w", "mean", source=source, size=5, line_color=None, fill_color=color, fill_alpha=0.8)
+            items += [(name, [line]), ("simulated", [bar, point])]
         theme.legend(plot, items)
         return plot
 
@@ -96,7 +100,8 @@ class ResponseView(Viewer):
 
     def _draw(self, found: Response) -> None:
         self.curves.data = found.curves
-        self.steps.data = found.steps
+        self.step_lines.data = found.step_lines
+        self.step_points["up"].data, self.step_points["down"].data = found.up_points, found.down_points
         self.tiles.object = theme.metrics_markup(found.tiles)
         self._draw_symmetry(found)
         self.note.object = _note(found)

@@ -16,7 +16,7 @@ from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
 
-N_TRACES = 6
+N_TRACES = 4
 MAX_POINTS = 1000
 """Pulses drawn of a curve at most; of longer ones every second, third, ... pulse is drawn."""
 MAX_MEASURED = 12
@@ -24,6 +24,9 @@ MAX_MEASURED = 12
 LIVE_LIMIT = 2_000_000
 """Devices times pulses that the live response takes; what is larger is no longer live."""
 _BINS = 30
+_LINE_POINTS = 101
+_MIN_STEPS = 10  # in a bin of weights; fewer give no standard error worth the name
+_KNOWN = 0.2  # largest standard error of a mean step that is drawn, of the largest nominal step
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Response:
 
     Attributes
     ----------
-    curves, steps, histogram : dict of arrays
-        Columns of the three sources.
+    curves, step_lines, up_points, down_points, histogram : dict of arrays
+        Columns of the sources.
     symmetry : float or None
         Nominal symmetry point, weight units.
     n_symmetric, n_devices : int
@@ -61,7 +64,9 @@ class Response:
 
     request: Request
     curves: dict[str, np.ndarray]
-    steps: dict[str, np.ndarray]
+    step_lines: dict[str, np.ndarray]
+    up_points: dict[str, np.ndarray]
+    down_points: dict[str, np.ndarray]
     histogram: dict[str, np.ndarray]
     symmetry: float | None
     n_symmetric: int
@@ -95,10 +100,14 @@ def respond(request: Request) -> Response:
     symmetry = ds["symmetry_point"].values
     found = symmetry[np.isfinite(symmetry)]
     nominal = request.device.symmetry_point()
+    lines = _step_lines(request.device, ds["node"].values)
+    scale = float(max(lines["up"].max(), lines["down"].max()))
     return Response(
         request=request,
         curves=_curves(ds.isel(pulse=slice(None, None, stride))),
-        steps=_steps(ds),
+        step_lines=lines,
+        up_points=_step_points(ds, 1, scale),
+        down_points=_step_points(ds, -1, scale),
         histogram=_histogram(found),
         symmetry=nominal,
         n_symmetric=int(found.size),
@@ -117,13 +126,20 @@ def _curves(ds: xr.Dataset) -> dict[str, np.ndarray]:
     return columns
 
 
-def _steps(ds: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return the size of the steps along their pulses' direction: where the curves cross is the symmetry point."""
-    columns = {"w": ds["node"].values}
-    for name, way in (("up", 1), ("down", -1)):
-        columns[name] = way * ds["step_nominal"].sel(direction_of_step=way).values
-        columns[f"{name}_mean"] = way * ds["step_mean"].sel(direction_of_step=way).values
-    return columns
+def _step_lines(device: Device, visited: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the nominal step sizes over the range: where the curves cross is the symmetry point."""
+    low, high = device.range if np.isfinite(device.range[0]) else (visited[0], visited[-1])
+    w = np.linspace(low, high, _LINE_POINTS)
+    return {"w": w, "up": device.step(w, 1), "down": device.step(w, -1)}
+
+
+def _step_points(ds: xr.Dataset, way: int, scale: float) -> dict[str, np.ndarray]:
+    """Return simulated mean step sizes with their standard error, of the bins where they are known well enough."""
+    of = ds.sel(direction_of_step=way)
+    mean, error = way * of["step_mean"].values, of["step_std"].values / np.sqrt(np.maximum(of["step_count"].values, 1))
+    known = (of["step_count"].values >= _MIN_STEPS) & (error <= _KNOWN * scale)
+    w, mean, error = of["node_weight"].values[known], mean[known], error[known]
+    return {"w": w, "mean": mean, "low": mean - error, "high": mean + error}
 
 
 def _histogram(found: np.ndarray) -> dict[str, np.ndarray]:
@@ -146,7 +162,7 @@ def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, s
         ("States", _number(device.n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
         ("Granularity", _number(device.granularity), "w", "The step that the update logic assumes."),
         ("Range", f"{_number(low)} … {_number(high)}", "w", "Nominal bounds of the weight."),
-        ("Symmetry point", "none" if symmetry is None else _number(round(symmetry, 5)), "1" if symmetry is None else "w",
+        ("Symmetry point", *(("none", "1") if symmetry is None else (_number(round(symmetry, 5)), "w")),
          "Weight where the nominal up and down step are equal; none where they are equal everywhere or nowhere."),
         ("Step noise / step", _number(noise / step) if step else "–", "1",
          f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),

@@ -13,6 +13,7 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.models import Legend
 from bokeh.plotting import figure as bokeh_figure
+from panel.util import edit_readonly
 from panel.viewable import Viewable
 
 from explorer.palette import (  # noqa: F401  (views take their colours from here)
@@ -73,7 +74,7 @@ _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none
 
 def page(title: str, *, main: list, sidebar: list = (), header: list = ()) -> pmui.Page:
     """Return the served page: header with theme toggle, sidebar, main area."""
-    return pmui.Page(
+    made = pmui.Page(
         title=title,
         main=list(main),
         sidebar=list(sidebar),
@@ -84,6 +85,9 @@ def page(title: str, *, main: list, sidebar: list = (), header: list = ()) -> pm
         busy_indicator=None,  # a bar that flashes with every slider move tells nothing
         sx=_PAGE_SX,
     )
+    with edit_readonly(made):
+        made.busy = False  # it followed Panel's busy flag: two updates of the whole page for each move of a slider
+    return made
 
 
 def root(*objects: Any, **layout: Any) -> pmui.Column:
@@ -137,6 +141,18 @@ def metrics_markup(tiles: list[tuple[str, str, str, str]]) -> str:
     return f'<div class="tiles">{"".join(parts)}</div>'
 
 
+def pair_markup(title: str, detail: str) -> str:
+    """Return the HTML of a line with a smaller one below it."""
+    return f'<div class="pair">{escape(title)}<div class="sub">{escape(detail)}</div></div>'
+
+
+def table_markup(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:
+    """Return the HTML of a small table; columns are ``(heading, explanation)``, the first one names the row."""
+    head = "".join(f'<th scope="col" title="{escape(tip, quote=True)}">{escape(name)}</th>' for name, tip in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
 def error_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HTML:
     """Return a box that says what went wrong and what to do; set its text later with `say_error`."""
     return html(_box("error", title, message), **layout)
@@ -155,6 +171,11 @@ def warning_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HT
 def say_error(pane: pn.pane.HTML, message: str, title: str = "") -> None:
     """Show ``message`` in a pane made by `error_box`; hide the pane when there is none."""
     pane.param.update(object=_box("error", title, message), visible=bool(message))
+
+
+def say_warning(pane: pn.pane.HTML, message: str, title: str = "") -> None:
+    """Show ``message`` in a pane made by `warning_box`; hide the pane when there is none."""
+    pane.param.update(object=_box("warning", title, message), visible=bool(message))
 
 
 def empty_box(title: str, hint: str, **layout: Any) -> pn.pane.HTML:
@@ -197,6 +218,7 @@ class Slider(pmui.FloatSlider):
 
     def __init__(self, **kw: Any):
         look = {"size": "small", "show_value": False, "tooltips": False, "sizing_mode": "stretch_width", "width": None}
+        look["sx"] = {".MuiFormLabel-root": {"fontSize": "0.875rem", "color": "text.primary"}}
         super().__init__(**look | {"margin": (2, 0, 2, 4)} | kw)
 
 
@@ -283,7 +305,10 @@ def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: A
 
 def legend(plot: bokeh_figure, items: list[tuple[str, list]]) -> Legend:
     """Put a one-line legend above the plot; a click on an entry hides its curves."""
-    made = Legend(items=items, orientation="horizontal", click_policy="hide", location="top_left", padding=0, margin=4)
+    made = Legend(
+        items=items, orientation="horizontal", click_policy="hide", location="top_left", padding=0, margin=4,
+        styles={"font-size": "13px"},  # what the em of the page's theme refers to
+    )  # fmt: skip
     plot.add_layout(made, "above")
     return made
 
@@ -325,9 +350,9 @@ def choice(options: dict | list, *, value: Any = None, **kw: Any) -> pmui.RadioB
     return pmui.RadioButtonGroup(options=options, size="small", **start | {"margin": 0} | kw)
 
 
-def checks(options: dict | list, *, value: list = (), **kw: Any) -> pmui.CheckBoxGroup:
-    """Return a list of boxes to tick."""
-    return pmui.CheckBoxGroup(options=options, value=list(value), **{"margin": 0} | kw)
+def tick(label: str, **kw: Any) -> pmui.Checkbox:
+    """Return one box to tick."""
+    return pmui.Checkbox(label=label, size="small", **{"margin": 0} | kw)
 
 
 def progress_bar(**kw: Any) -> pmui.LinearProgress:
