@@ -56,15 +56,15 @@ class NumberBox(Viewer):
         self.param.watch(self._changed, "value")
 
     @classmethod
-    def of(cls, model: type[Model], name: str, label: str = "", **layout: Any) -> NumberBox:
-        """Return the box of one parameter of a model class: unit, meaning, bounds and default are its own."""
+    def of(cls, model: type[Model], name: str, label: str = "", unit: str = "", **layout: Any) -> NumberBox:
+        """Return the box of one parameter of a model class: meaning, bounds, default and (unless given) unit are its own."""
         about = model.describe(name)
 
         def check(number: float) -> None:
             model.param[name]._validate(number)
 
         return cls(
-            label or name, about["default"], unit=about["unit"], doc=explain(about, ""), check=check, **layout
+            label or name, about["default"], unit=unit or about["unit"], doc=explain(about, ""), check=check, **layout
         )
 
     def __panel__(self) -> Viewable:

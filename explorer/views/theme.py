@@ -266,7 +266,8 @@ def accordion(*sections: tuple[str, Any]) -> pmui.Accordion:
 
 def tabs(*sections: tuple[str, Any], **kw: Any) -> pmui.Tabs:
     """Return tabs; what is not chosen is not rendered."""
-    return pmui.Tabs(*sections, dynamic=True, margin=0, sizing_mode="stretch_width", **kw)
+    look = {"& .MuiTab-root": {"textTransform": "none", "fontSize": "0.95rem", "minHeight": "44px"}}
+    return pmui.Tabs(*sections, dynamic=True, margin=0, sizing_mode="stretch_width", sx=look, **kw)
 
 
 def axis_label(label: str, unit: str = "1") -> str:
@@ -322,8 +323,9 @@ def grid(*objects: Viewable, columns: int = 2, min_width: int = 380) -> pn.GridB
     """Return cards side by side, as many in a row as have ``min_width`` pixels each, at most ``columns``."""
     share = f"calc({100 / columns:.4f}% - {GAP * (columns - 1) / columns:.2f}px)"
     for item in objects:
+        item.align = "auto"  # as high as the highest of its row
         item.styles = {**item.styles, "flex": f"1 1 max({min_width}px, {share})", "min-width": "0"}
-    return pn.FlexBox(*objects, gap=f"{GAP}px", sizing_mode="stretch_width", margin=0)
+    return pn.FlexBox(*objects, gap=f"{GAP}px", align_items="stretch", sizing_mode="stretch_width", margin=0)
 
 
 def row(*objects: Any, **layout: Any) -> pn.FlexBox:

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training job as a page follows it: what was asked for, what has been heard, how to word it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from engine.devices import Device
+from engine.errors import OhmscapeError, ParameterError
+from explorer import results
+from explorer.experiments.training import Training
+from explorer.jobs import Job
+from explorer.results.record import is_run_id
+from explorer.views.training_data import History
+
+
+class Runner(Protocol):
+    """What a page needs of `explorer.jobs.JobRunner`."""
+
+    def submit(self, experiment: Training, *, label: str = "", owner: str | None = None) -> Job:
+        """Queue an experiment."""
+
+    def get(self, job_id: str) -> Job:
+        """Return a job by its id."""
+
+    def jobs(self, owner: str | None = None) -> list[Job]:
+        """Return the jobs known here."""
+
+
+class FollowedJob:
+    """A job, its experiment as it was submitted, and the numbers heard so far."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.experiment = _training(job)
+        self.history = History()
+        self.problem = ""
+        self._position = 0
+        self._version: int | None = None
+
+    def hear(self) -> bool:
+        """Take what is new; return whether anything is. Never waits for the worker."""
+        version = self.job.version
+        if version == self._version:
+            return False
+        self._version = version
+        over = self.job.state == "done"
+        events, self._position = self.job.events_since(self._position)
+        for event in events:
+            self.history.add(event)
+        if over:
+            self._complete()
+        return True
+
+    def _complete(self) -> None:
+        """Take the numbers of the result: after a restart of the server there are no events."""
+        try:
+            self.history = History.of(self.job.result(timeout_s=0))
+        except OhmscapeError as error:
+            self.problem = str(error)
+
+    @property
+    def address(self) -> str:
+        """What names this job in the page's address: its stored run, which outlives the server, or its id."""
+        return self.job.run_id or self.job.id
+
+
+def find(runner: Runner, text: str) -> Job:
+    """Return the job that an address names.
+
+    Raises
+    ------
+    OhmscapeError
+        If there is no such job or run.
+    """
+    if is_run_id(text):
+        return Job.of_run(results.info(text), results.Store())
+    return runner.get(text)
+
+
+def ahead(runner: Runner, job: Job) -> int:
+    """Return how many unfinished jobs were there before this one."""
+    return sum(1 for other in runner.jobs() if not other.finished and other.created < job.created)
+
+
+def differences(experiment: Training, device: Device, seed: int) -> list[str]:
+    """Return in words what has changed since a run: nothing where its result is that of the device on show."""
+    ran = experiment.device
+    if type(ran) is not type(device):
+        return [f"{ran.title} → {device.title}"]
+    changed = [f"{n} {_word(a)} → {_word(getattr(device, n))}" for n, a in ran.values().items() if a != getattr(device, n)]
+    return changed + ([f"seed {experiment.seed} → {seed}"] if experiment.seed != seed else [])
+
+
+def duration(seconds: float) -> str:
+    """Word a time to go or gone."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _training(job: Job) -> Training:
+    experiment = job.experiment
+    if not isinstance(experiment, Training):
+        raise ParameterError(
+            f"job = {job.id}: is a {job.experiment_class} (allowed: Training). Open it where it was started."
+        )
+    return experiment
+
+
+def _word(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
