@@ -115,7 +115,8 @@ class Field:
             self._mark(bool(refused))
             if self.problem.visible or refused:
                 theme.say_error(self.problem, refused)
-            self.undo_edit.visible = value != start or bool(refused)
+            offered = value != start or bool(refused)  # hidden, it keeps its place: nothing jumps
+            self.undo_edit.styles = {"visibility": "visible" if offered else "hidden"}
         finally:
             self._showing = False
 

@@ -23,7 +23,7 @@ class ResponseView(Viewer):
             ColumnDataSource() for _ in range(5)
         )
         self.step_points = {"up": ColumnDataSource(), "down": ColumnDataSource()}
-        self.tiles = theme.html()
+        self.tiles = theme.html(margin=(12, 0, 4, 0))
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
         self.no_symmetry = theme.empty_box("", "", visible=False)
@@ -51,7 +51,7 @@ class ResponseView(Viewer):
         _, steps, symmetry = self._plots
         return theme.grid(
             theme.card("Step against weight", steps,
-                       subtitle="Size of one pulse; lines noise-free, points simulated mean ± standard error"),
+                       subtitle="Noise-free (lines), simulated mean ± standard error (points)"),
             theme.card("Symmetry points", symmetry, self.no_symmetry,
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip
