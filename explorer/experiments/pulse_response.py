@@ -103,7 +103,7 @@ class PulseResponse(Experiment):
 
 def _traces(tile: Tile, start: float, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return hidden and apparent weights ``(pulses + 1, devices)``; the first row is the start."""
-    tile.set_weights(torch.full((tile.out_features, 1), start))
+    tile.set_weights(torch.full((tile.out_features, 1), float(start)))  # a whole bound may be an int
     found = []
     first = tile.hidden.numpy().copy(), tile.weights.numpy().copy()
     for begin, trace in zip(first, tile.pulse(directions), strict=True):
