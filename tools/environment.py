@@ -124,7 +124,7 @@ class Environment:
     def build(self) -> None:
         """Compile the extension and install the project in editable mode."""
         sources = sorted(path for path in CSRC.rglob("*") if path.is_file())
-        key = digest(PYPROJECT, *(item for path in sources for item in (path.relative_to(ROOT), path)))
+        key = digest(PYPROJECT, *(item for path in sources for item in (str(path.relative_to(ROOT)), path)))
         if self.state.get("extension") == key:
             return
         self.log.step("compiling the extension")
