@@ -61,18 +61,20 @@ def run_logged(command: list[str], log: Log) -> None:
         The command did not succeed; carries the end of its output and the path of the log.
     """
     log.write(f"$ {' '.join(command)}\n")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     lines: list[str] = []
     on_terminal = sys.stdout.isatty()
-    for line in process.stdout or ():
-        log.write(line)
-        lines.append(line.rstrip())
-        news = NEWS.match(line)
-        if on_terminal and news:
-            print(f"\r\033[K         {news.group(1)[:100]}", end="", flush=True)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            log.write(line)
+            lines.append(line.rstrip())
+            news = NEWS.match(line)
+            if on_terminal and news:
+                print(f"\r\033[K         {news.group(1)[:100]}", end="", flush=True)
     if on_terminal:
         print("\r\033[K", end="", flush=True)
-    if process.wait():
+    if process.returncode:
         causes = [line for line in lines[:-TAIL_LINES] if CAUSE.search(line)][:CAUSE_LINES]
         shown = "\n".join([*causes, "...", *lines[-TAIL_LINES:]])
         raise Failed(f"'{' '.join(command[:5])} ...' failed (whole output: {log.path}).\n{shown}")
