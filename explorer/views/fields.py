@@ -30,8 +30,8 @@ class Scale:
 
     def __init__(self, about: dict[str, Any], *values: float):
         self.log, self.integer = about["log"], about["integer"]
-        low, high = about["softbounds"] or about["bounds"]
-        self.start, self.end = self.position(min(low, *values)), self.position(max(high, *values))
+        low, high = about["softbounds"]
+        self.start, self.end = self.position(min((low, *values))), self.position(max((high, *values)))
 
     @property
     def step(self) -> float:

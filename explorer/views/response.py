@@ -29,6 +29,8 @@ class ResponseView(Viewer):
         self.no_symmetry = theme.empty_box("", "", visible=False)
         self._plots = [theme.plot_pane(plot) for plot in (self._curve_plot(), self._step_plot(), self._symmetry_plot())]
         self.worker: LatestWins[Request, Response] = LatestWins(respond, self._draw, self._failed, tuple(self._plots))
+        # a Bokeh pane takes its own visibility back from the figure, hence the column
+        self.symmetry_plot = pn.Column(self._plots[2], sizing_mode="stretch_width", margin=0)
         self.overview, self.details = self._overview(), self._details()
         self._overlay()
         self.worker.now(Request.of(state))
@@ -48,11 +50,11 @@ class ResponseView(Viewer):
         )
 
     def _details(self) -> Viewable:
-        _, steps, symmetry = self._plots
+        _, steps, _ = self._plots
         return theme.grid(
             theme.card("Step against weight", steps,
                        subtitle="Noise-free (lines), simulated mean ± standard error (points)"),
-            theme.card("Symmetry points", symmetry, self.no_symmetry,
+            theme.card("Symmetry points", self.symmetry_plot, self.no_symmetry,
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip
 
@@ -113,7 +115,7 @@ class ResponseView(Viewer):
         line = [] if found.symmetry is None else [found.symmetry]
         self.nominal_line.data = {"w": line, "bottom": [0] * len(line), "top": [top] * len(line)}
         some = found.n_symmetric > 0
-        self._plots[2].visible, self.no_symmetry.visible = some, not some
+        self.symmetry_plot.visible, self.no_symmetry.visible = some, not some
         if not some:
             self.no_symmetry.object = theme.empty_markup("No symmetry point", _why_none(found))
 

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab as an object: light to import, one state behind every view of it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import panel as pn
+import pytest
+from panel.viewable import Viewable
+
+import explorer
+from engine.errors import ParameterError
+from explorer.labs.device_lab import DeviceLab
+from explorer.labs.state import DeviceState
+from explorer.views import theme
+from explorer.views.picker import DevicePicker
+from explorer.views.simulation import SimulationPanel
+
+SMALL = {"n_devices": 10, "n_pulses": 20}
+
+
+def test_import_explorer_loads_no_gui():
+    code = "import sys, explorer; assert not {'panel', 'bokeh', 'torch'} & set(sys.modules), sorted(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_explorer_device_lab_is_the_lab():
+    assert explorer.DeviceLab is DeviceLab
+
+
+def test_explorer_unknown_name_raises():
+    with pytest.raises(AttributeError, match="DeviceLabb"):
+        _ = explorer.DeviceLabb
+
+
+def test_theme_is_the_only_importer_of_the_material_kit():
+    root = Path(explorer.__file__).parent
+    importers = []
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.startswith("panel_material_ui") for name in names):
+                importers.append(path.relative_to(root).as_posix())
+    assert set(importers) == {"views/theme.py"}
+
+
+def test_lab_unknown_preset_names_near_miss():
+    with pytest.raises(ParameterError, match="reram_exp_hfo2_2018"):
+        DeviceLab(preset="reram_exp_hfo2")
+
+
+def test_lab_values_go_to_the_state():
+    lab = DeviceLab("capacitor_14nm_2018", seed=5, **SMALL)
+    assert (lab.state.preset, lab.state.seed, lab.state.n_devices) == ("capacitor_14nm_2018", 5, 10)
+
+
+def test_lab_is_a_cell_value_that_renders():
+    lab = DeviceLab(**SMALL)
+    body = lab.__panel__()
+    assert isinstance(body, Viewable)
+    assert body.theme_config == theme.THEME_CONFIG  # a cell has no page to take the colours from
+    assert body.get_root() is not None
+
+
+def test_lab_shown_twice_follows_one_state():
+    lab = DeviceLab(**SMALL)
+    sliders = [
+        next(s for s in lab.__panel__().select(theme.Slider) if s.label == "dw_min") for _ in range(2)
+    ]
+    sliders[0].value = -2.0
+    assert lab.state.device.dw_min == 0.01
+    assert sliders[1].value == pytest.approx(-2.0)
+
+
+def test_page_shows_what_went_wrong_with_a_link():
+    page = DeviceLab(state=DeviceState(**SMALL)).page(problem="state = 'x': is no link.")
+    texts = [pane.object for pane in page.main[0].select(pn.pane.HTML)]
+    assert any("is no link" in text for text in texts)
+
+
+def test_picker_chosen_preset_and_class_are_shown():
+    state = DeviceState()
+    picker = DevicePicker(state)
+    picker.select.value = "preset:capacitor_14nm_2018"
+    assert state.preset == "capacitor_14nm_2018"
+    assert "decay is not modelled yet" in picker.about.object  # what is left out is said
+    assert "VLSI" in picker.about.object
+    picker.select.value = "class:soft_bounds"
+    assert (state.preset, state.device.stem()) == ("", "soft_bounds")
+    assert "Not a published device" in picker.about.object
+
+
+def test_picker_follows_undo():
+    state = DeviceState()
+    picker = DevicePicker(state)
+    state.load_preset("capacitor_14nm_2018")
+    state.undo()
+    assert picker.select.value == "preset:reram_exp_hfo2_2018"
+    assert "capacitor" not in picker.about.object
+
+
+def test_simulation_boxes_set_and_follow_the_state():
+    state = DeviceState(**SMALL)
+    panel = SimulationPanel(state)
+    panel.boxes["n_devices"].box.value = "25"
+    assert state.n_devices == 25
+    state.n_pulses = 50
+    assert panel.boxes["n_pulses"].value == 50
+    panel.redraw.clicks += 1
+    assert state.seed == 1
+    assert panel.boxes["seed"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("n_devices", "0", "within its limits"),
+        ("n_devices", "2.5", "within its limits"),
+        ("n_devices", "nan", "must be a finite number"),
+        ("n_pulses", "1", "within its limits"),
+        ("seed", "-1", "within its limits"),
+    ],
+)
+def test_simulation_nonsense_is_refused_beside_the_box(name: str, text: str, rule: str):
+    state = DeviceState(**SMALL)
+    panel = SimulationPanel(state)
+    before = getattr(state, name)
+    panel.boxes[name].box.value = text
+    assert getattr(state, name) == before
+    assert rule in panel.boxes[name].problem
+
+
+def test_simulation_more_than_is_live_is_refused():
+    state = DeviceState(n_devices=2000, n_pulses=20)
+    panel = SimulationPanel(state)
+    panel.boxes["n_pulses"].box.value = "20000"
+    assert state.n_pulses == 20
+    assert "too many to be live" in panel.boxes["n_pulses"].problem
