@@ -41,6 +41,12 @@ class SoftBoundsReference(WrittenDevice):
                                    doc="Shift each reference by the device's symmetry point: weight zero is symmetric.")
     # fmt: on
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Nominal lower and upper bound of the weight (weight units): those of the state less the reference."""
+        reference = self.nominal_cell()["reference"]
+        return self.w_min - reference, self.w_max - reference
+
     def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper bound of the weight of each drawn device: those of the state less the reference."""
         low, high = super().cell_range(cells)

@@ -3,7 +3,7 @@
 // over threads. A block's result depends on nothing but its own crosspoints, hence not on the threads.
 #pragma once
 #include "core/ops.h"
-#include "core/random.h"
+#include "kernels/philox_lanes.h"
 
 namespace OHM_NS {
 
@@ -31,23 +31,32 @@ struct CellLanes {
   }
 };
 
+// Indexed loads and stores. Written out for AVX-512, where the compiler builds vectors element by element.
+inline void gather(float* to, const float* from, const i32* column) {
+#if defined(__AVX512F__)
+  for (int l = 0; l < kLanes; l += 16)
+    _mm512_storeu_ps(to + l, _mm512_i32gather_ps(_mm512_loadu_si512(column + l), from, 4));
+#else
+  for (int l = 0; l < kLanes; ++l) to[l] = from[column[l]];
+#endif
+}
+
+// The first `used` lanes only; a column occurs once among them.
+inline void scatter(float* to, const float* from, const i32* column, int used) {
+#if defined(__AVX512F__)
+  for (int l = 0; l < used; l += 16) {
+    const __mmask16 mask = (__mmask16)(used - l >= 16 ? 0xffff : (1 << (used - l)) - 1);
+    _mm512_mask_i32scatter_ps(to, mask, _mm512_loadu_si512(column + l), _mm512_loadu_ps(from + l), 4);
+  }
+#else
+  for (int l = 0; l < used; ++l) to[column[l]] = from[l];
+#endif
+}
+
 // `column` counts from `start`, an offset into the arrays; 32-bit columns make fast gathers.
 template <class Cell>
 inline void gather_cells(CellLanes<Cell>& to, const float* const* cells, i64 start, const i32* column) {
-  for (int f = 0; f < Cell::count; ++f) {
-    const float* from = cells[f] + start;
-    for (int l = 0; l < kLanes; ++l) to.field[f][l] = from[column[l]];
-  }
-}
-
-inline void gather(float* to, const float* from, const i32* column) {
-  for (int l = 0; l < kLanes; ++l) to[l] = from[column[l]];
-}
-
-// The first `used` lanes only; a column occurs once.
-inline void scatter(float* to, const float* from, const i32* column, int used) {
-#pragma GCC ivdep
-  for (int l = 0; l < used; ++l) to[column[l]] = from[l];
+  for (int f = 0; f < Cell::count; ++f) gather(to.field[f], cells[f] + start, column);
 }
 
 // Random words and normals of one block: draws 4b .. 4b+3 of each lane's element, made when asked for.
@@ -56,12 +65,8 @@ struct NoiseLanes {
   alignas(64) float normal[4][kLanes];
 };
 
-inline __attribute__((noinline)) void draw_words_of(NoiseLanes& z, u64 seed, u32 stream, u64 step,
-                                                    const u32* element, u32 block) {
-  for (int l = 0; l < kLanes; ++l) {
-    Words w = draw_words(seed, stream, step, element[l], block);
-    z.word[0][l] = w.v[0], z.word[1][l] = w.v[1], z.word[2][l] = w.v[2], z.word[3][l] = w.v[3];
-  }
+inline void draw_words_of(NoiseLanes& z, u64 seed, u32 stream, u64 step, const u32* element, u32 block) {
+  philox_lanes(z.word[0], kLanes, seed, stream, step, element, block);
 }
 
 // Box-Muller turns words 2p, 2p+1 into normals 2p, 2p+1.

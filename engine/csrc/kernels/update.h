@@ -15,7 +15,7 @@ constexpr int kSlotsPerWord = 32;
 // The bits of 64 lines: bit s of a line is set with the line's probability, 2^-32 resolution.
 inline void train_lanes(u32* train, i64 words, const float* value, float scale, i32 length, const Block& b,
                         u64 seed, u32 stream, u64 step) {
-  alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes];
+  alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes], w[4 * kLanes];
   for (int l = 0; l < kLanes; ++l) {
     float p = magnitude(value[b.first + b.column[l]]) * scale;
     always[l] = p >= 1.0f ? 1u : 0u;
@@ -26,11 +26,13 @@ inline void train_lanes(u32* train, i64 words, const float* value, float scale, 
     i64 from = word * kSlotsPerWord, to = length < from + kSlotsPerWord ? length : from + kSlotsPerWord;
     for (i64 slot = from; slot < to; slot += 4) {
       const i64 left = to - slot;
+      philox_lanes(w, kLanes, seed, stream, step, b.element, (u32)(slot >> 2));
+      const u32 valid = left >= 4 ? 15u : (1u << left) - 1u;
       for (int l = 0; l < kLanes; ++l) {
-        Words w = draw_words(seed, stream, step, b.element[l], (u32)(slot >> 2));
-        u32 nibble = ((w.v[0] < threshold[l]) | always[l]) | (((w.v[1] < threshold[l]) | always[l]) << 1) |
-                     (((w.v[2] < threshold[l]) | always[l]) << 2) | (((w.v[3] < threshold[l]) | always[l]) << 3);
-        bits[l] |= (nibble & (left >= 4 ? 15u : (1u << left) - 1u)) << (slot - from);
+        u32 nibble = 0;
+        for (int k = 0; k < 4; ++k)
+          nibble |= (u32)((w[k * kLanes + l] < threshold[l]) | always[l]) << k;
+        bits[l] |= (nibble & valid) << (slot - from);
       }
     }
     for (int l = 0; l < b.used; ++l) train[(b.first + l) * words + word] = bits[l];
@@ -50,13 +52,6 @@ inline void make_trains(const UpdateJob& job, u64 seed, i64 out, i64 in, int thr
   }
 }
 
-OHM_HD u32 ones(u32 v) {  // population count in plain arithmetic: vectorises on every instruction set
-  v -= (v >> 1) & 0x55555555u;
-  v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-  v = (v + (v >> 4)) & 0x0f0f0f0fu;
-  return (v * 0x01010101u) >> 24;
-}
-
 constexpr i64 kSpan = 1024;  // columns whose firing crosspoints are packed together
 
 // The crosspoints of a span that fire, those with alike pulse counts together: no lane idles for long.
@@ -68,35 +63,28 @@ struct Fired {
 };
 
 inline i32 count_coincidences(i32* counts, const u32* x_train, const u32* d_train, i64 words, i64 columns) {
-  i32 most = 0;
   if (words == 1) {  // trains of up to 32 slots: the usual case
-    const u32 d = d_train[0];
-    for (i64 l = 0; l < columns; ++l) {
-      i32 n = (i32)ones(x_train[l] & d);
-      counts[l] = n;
-      most = n > most ? n : most;
-    }
-    return most;
+    count_ones(counts, x_train, d_train[0], columns);
+  } else {
+    for (i64 l = 0; l < columns; ++l) counts[l] = 0;
+    for (i64 word = 0; word < words; ++word)
+      for (i64 l = 0; l < columns; ++l) counts[l] += __builtin_popcount(x_train[l * words + word] & d_train[word]);
   }
-  for (i64 l = 0; l < columns; ++l) counts[l] = 0;
-  for (i64 word = 0; word < words; ++word)
-    for (i64 l = 0; l < columns; ++l) counts[l] += (i32)ones(x_train[l * words + word] & d_train[word]);
+  i32 most = 0;
   for (i64 l = 0; l < columns; ++l) most = counts[l] > most ? counts[l] : most;
   return most;
 }
 
 // Pulse counts 1, 2, 3-4, 5-8, ... in this order, then the last entry repeated without pulses.
 inline void pack_fired(Fired& f, i64 columns, i32 most) {
-  i64 active = append_between(f.counts, columns, 1, most, f.found, f.found_pulses);
+  i64 active = append_between(f.counts, nullptr, columns, 1, most, f.found, f.found_pulses);
   f.count = 0;
-  for (i32 low = 1, high = 1; low <= most; low = high + 1, high *= 2) {
-    i64 more = append_between(f.found_pulses, active, low, high, f.column + f.count, f.pulses + f.count);
-    for (i64 k = f.count; k < f.count + more; ++k) f.column[k] = f.found[f.column[k]];
-    f.count += more;
-  }
-  for (i64 k = f.count; k < f.count + kLanes; ++k) {
-    f.column[k] = f.column[f.count - 1];
-    f.pulses[k] = 0;
+  for (i32 low = 1, high = 1; low <= most; low = high + 1, high *= 2)
+    f.count += append_between(f.found_pulses, f.found, active, low, high, f.column + f.count, f.pulses + f.count);
+  const i32 last = f.column[f.count - 1];
+  for (int l = 0; l < kLanes; ++l) {
+    f.column[f.count + l] = last;
+    f.pulses[f.count + l] = 0;
   }
 }
 
