@@ -41,7 +41,7 @@ def case_id(device) -> str:
 
 def across_the_range(tile: Tile) -> np.ndarray:
     """Return 21 weights ``(out=21, in)`` from the lower to the upper bound of each column's device."""
-    low, high = (tile.device.cell_range(formulas.doubles(tile)) if tile.device.pulsed else (-1.0, 1.0))
+    low, high = tile.device.cell_range(formulas.doubles(tile)) if tile.device.pulsed else (-1.0, 1.0)
     return (low + (high - low) * np.linspace(0, 1, tile.out_features)[:, None]).astype(np.float32)
 
 
@@ -103,7 +103,7 @@ def test_constant_step_half_a_step_from_the_bound_lands_on_it():
 @pytest.mark.parametrize("stem", [n for n in devices.names() if devices.get(n).pulsed])
 @pytest.mark.parametrize("consistent", [True, False])
 def test_bounds_hold_under_10000_noisy_pulses(stem, consistent):
-    """100 devices, random directions, noise of five steps; without consistency some bounds are crossed or wrong-sided."""
+    """100 devices, random directions, noise of five steps; without consistency some bounds are crossed."""
     wild = {"w_max_dtod": 0.8, "w_min_dtod": 0.8, "dw_min_dtod": 0.8, "enforce_consistency": consistent}
     tile = Tile(10, 10, devices.get(stem)(**NOISY, **wild), seed=8)
     directions = np.random.default_rng(1).choice([-1, 1], (10_000, 10, 10)).astype(np.int8)
