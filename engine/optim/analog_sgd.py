@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from engine.errors import ParameterError, say
 from engine.nn.linear import AnalogWeight
+from engine.tiles.update import checked_rate
 
 
 class AnalogSGD(torch.optim.Optimizer):
@@ -22,7 +22,7 @@ class AnalogSGD(torch.optim.Optimizer):
     Raises
     ------
     ParameterError
-        A negative learning rate.
+        A learning rate that is negative, not finite or no number.
 
     Notes
     -----
@@ -31,9 +31,7 @@ class AnalogSGD(torch.optim.Optimizer):
     """
 
     def __init__(self, params, lr: float):
-        if not lr >= 0:
-            raise ParameterError(say("AnalogSGD.lr", lr, "must not be negative", "0 .. inf", "Give a positive rate."))
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": checked_rate(lr, "AnalogSGD.lr")})
 
     @torch.no_grad()
     def step(self, closure=None):

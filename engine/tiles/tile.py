@@ -15,7 +15,7 @@ from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.rng import checked_seed
 from engine.tiles.config import TileConfig
 from engine.tiles.periphery import IOParameters
-from engine.tiles.update import UpdateParameters
+from engine.tiles.update import UpdateParameters, checked_rate
 
 _FORMAT = 1
 _COUNTERS = ("forward", "backward", "update", "pulse", "set")
@@ -182,14 +182,11 @@ class Tile:
         ShapeError
             Shapes that do not fit the tile or each other.
         ParameterError
-            A negative or non-finite learning rate.
+            A learning rate that is negative, not finite or no number.
         """
         x = ops.checked(x, "x", {"batch": None, "in": self.in_features})
         d = ops.checked(d, "d", {"batch": x.shape[0], "out": self.out_features})
-        if not (np.isfinite(lr) and lr >= 0):
-            raise ParameterError(
-                say("lr", float(lr), "must not be negative", "0 .. inf", "Flip the sign of d instead.")
-            )
+        lr = checked_rate(lr)
         first = self._advance("update", x.shape[0])
         if lr == 0 or x.shape[0] == 0:
             return

@@ -5,9 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.errors import ParameterError, say
 from engine.quantity import Flag, Model, Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of UpdateParameters"
+
+
+def checked_rate(lr: float, subject: str = "lr") -> float:
+    """Return ``lr`` if it is a finite number that is not negative; raise `ParameterError` otherwise."""
+    number = isinstance(lr, int | float | np.number) and not isinstance(lr, bool)
+    if not (number and np.isfinite(lr) and lr >= 0):
+        raise ParameterError(
+            say(subject, lr, "must be a number that is not negative", "0 .. inf", "To go uphill, flip the sign of d.")
+        )
+    return float(lr)
 
 
 class UpdateParameters(Model):
@@ -57,7 +68,7 @@ class UpdateParameters(Model):
             length = np.clip(np.ceil(np.minimum(strongest, self.desired_bl)), 1, self.desired_bl)
         a = b = np.sqrt(lr / (granularity * length))
         if managed:
-            clipped = np.where(strongest > self.desired_bl, self.desired_bl / strongest, 1.0)
+            clipped = self.desired_bl / np.maximum(strongest, self.desired_bl)
             balance = np.sqrt(x_safe / (self.um_grad_scale * d_safe * clipped))
             a, b = a * balance, b / balance
         length = np.where(silent, 0, length)
