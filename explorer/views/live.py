@@ -61,7 +61,7 @@ class LatestWins(Generic[Asked, Found]):
         views: tuple[Viewable, ...] = (),
     ):
         self._compute, self._draw, self._failed, self._views = compute, draw, failed, views
-        self._waiting: list[Asked] = []  # empty or one
+        self._waiting: list[Asked] = []  # one at most here, see `InOrder`
         self._task: asyncio.Task | None = None
         self._doc = pn.state.curdoc
         self.computed = 0
@@ -71,9 +71,14 @@ class LatestWins(Generic[Asked, Found]):
         """Whether a computation runs or waits."""
         return bool(self._waiting) or (self._task is not None and not self._task.done())
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request waits behind the one that is computed or drawn."""
+        return bool(self._waiting)
+
     def request(self, asked: Asked) -> None:
         """Ask for an answer; replaces a request that still waits."""
-        self._waiting = [asked]
+        self._queue(asked)
         if self._task is not None and not self._task.done():
             return
         try:
@@ -88,9 +93,12 @@ class LatestWins(Generic[Asked, Found]):
         self._waiting = []
         self._show(*self._answer(asked))
 
+    def _queue(self, asked: Asked) -> None:
+        self._waiting = [asked]
+
     async def _work(self) -> None:
         while self._waiting:
-            answer = await asyncio.to_thread(self._answer, self._waiting.pop())
+            answer = await asyncio.to_thread(self._answer, self._waiting.pop(0))
             await self._locked(lambda answer=answer: self._show(*answer))
 
     def _answer(self, asked: Asked) -> tuple[Found | None, Exception | None]:
@@ -128,3 +136,10 @@ class LatestWins(Generic[Asked, Found]):
 
         doc.add_next_tick_callback(locked)
         await done
+
+
+class InOrder(LatestWins[Asked, Found]):
+    """As `LatestWins`, but every request is answered, in the order they came: for files, not for sliders."""
+
+    def _queue(self, asked: Asked) -> None:
+        self._waiting.append(asked)

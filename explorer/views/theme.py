@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ _PAGE_SX = {
     "& .MuiAppBar-root .title": {"color": "text.primary", "fontSize": "1.2rem", "fontWeight": 600},
     "& .main": {"backgroundColor": "background.default"},
     "& .main-content": {"p": f"{GAP}px"},
+    # Panel limits everything to the height of what it stands in, here the window: the rest would be painted over.
+    "& .main-content .child-wrapper > *": {"maxHeight": "none"},
 }  # fmt: skip
 _HTML_CSS = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 # For screen readers only: what an input is for stands beside it.
@@ -144,6 +146,11 @@ def metrics_markup(tiles: list[tuple[str, str, str, str]]) -> str:
 def pair_markup(title: str, detail: str) -> str:
     """Return the HTML of a line with a smaller one below it."""
     return f'<div class="pair">{escape(title)}<div class="sub">{escape(detail)}</div></div>'
+
+
+def list_markup(lines: Iterable[str]) -> str:
+    """Return the HTML of a small list."""
+    return f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
 def table_markup(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:
@@ -265,9 +272,9 @@ def accordion(*sections: tuple[str, Any]) -> pmui.Accordion:
 
 
 def tabs(*sections: tuple[str, Any], **kw: Any) -> pmui.Tabs:
-    """Return tabs; what is not chosen is not rendered."""
+    """Return tabs; what is not chosen is not in the page, unless ``dynamic=False``."""
     look = {"& .MuiTab-root": {"textTransform": "none", "fontSize": "0.95rem", "minHeight": "44px"}}
-    return pmui.Tabs(*sections, dynamic=True, margin=0, sizing_mode="stretch_width", sx=look, **kw)
+    return pmui.Tabs(*sections, **{"dynamic": True, "margin": 0, "sizing_mode": "stretch_width", "sx": look} | kw)
 
 
 def axis_label(label: str, unit: str = "1") -> str:
