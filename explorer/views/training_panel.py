@@ -75,13 +75,14 @@ class TrainingPanel(Viewer):
         self.runs = RecentRuns(self.open_run)
         self.entry = address.QueryEntry(ARGUMENT)
         self._poller = pn.state.add_periodic_callback(self.poll, POLL_MS, start=False)
-        self._view = self._layout()
+        self.carriers = [self.entry.carrier]  # invisible; outside tabs, which draw only what is chosen
+        self.view = self._layout()
         self._connect()
         self._show()
         self._come_back()
 
     def __panel__(self) -> Viewable:
-        return self._view
+        return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)
 
     def run(self, *events) -> None:
         """Start a training with the device on show; one that still runs here is cancelled first."""
@@ -151,7 +152,7 @@ class TrainingPanel(Viewer):
         stale = theme.row(self.stale_box, self.its_device, flex_wrap="nowrap")
         return theme.card(
             "Train with this device", self.settings, buttons, self.bar, self.problem, stale, self.empty, self.table,
-            self.drawn, theme.accordion(("Earlier runs", self.runs)), self.entry.carrier, subtitle=_SUBTITLE,
+            self.drawn, theme.accordion(("Earlier runs", self.runs)), subtitle=_SUBTITLE,
         )  # fmt: skip
 
     def _adopt(self) -> None:
