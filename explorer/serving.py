@@ -70,7 +70,7 @@ def _port_message(address: str, port: int, problem: OSError) -> str:
                "Leave it out to serve this machine only.")  # fmt: skip
 
 
-def build_server(address: str, port: int, origins: list[str], *, warm: bool = True) -> Server:
+def build_server(address: str, port: int, origins: list[str], *, first_query: str = "", warm: bool = True) -> Server:
     """Return a server with all apps, bound but not started.
 
     Parameters
@@ -81,6 +81,8 @@ def build_server(address: str, port: int, origins: list[str], *, warm: bool = Tr
         TCP port; 0 takes a free one (then read ``server.port``).
     origins : list of str
         Further ``host:port`` under which a browser may open the pages (for a proxy or another machine).
+    first_query : str
+        Added to the address that the root leads to, such as ``"state=..."``.
     warm : bool
         Run each app once before the first visitor, who then need not wait for the imports.
     """
@@ -89,7 +91,8 @@ def build_server(address: str, port: int, origins: list[str], *, warm: bool = Tr
     from tornado.web import RedirectHandler
 
     found = {name: str(path) for name, path in apps().items()}
-    to_first = ("/", RedirectHandler, {"url": f"/{FIRST}", "permanent": False})
+    target = f"/{FIRST}?{first_query}" if first_query else f"/{FIRST}"
+    to_first = ("/", RedirectHandler, {"url": target, "permanent": False})
     return pn.io.server.get_server(
         found,
         port=port,
