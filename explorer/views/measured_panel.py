@@ -120,8 +120,8 @@ class MeasuredPanel(Viewer):
         summary = str(files.measured.summary()).replace("uS", "µS")
         self.summary.object = theme.pair_markup(summary, f"Read as: {files.measured.format_name}")
         self.names.objects = [self._file_chip(name) for name in files.contents]
-        notes = files.measured.warnings
-        theme.say_warning(self.warnings, ". ".join(notes) + "." if notes else "", "Good to know:")
+        notes = dict.fromkeys(f"{note[0].upper()}{note[1:]}." for note in files.measured.warnings)
+        theme.say_warning(self.warnings, " ".join(notes))
         self.mapping.start(files.measured)
         self.shown.objects = [self.loaded]
 

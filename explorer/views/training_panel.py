@@ -86,6 +86,9 @@ class TrainingPanel(Viewer):
 
     def run(self, *events) -> None:
         """Start a training with the device on show; one that still runs here is cancelled first."""
+        if self.settings.problem:  # else it would run with a value that is not the one on show
+            self._say(self.settings.problem)
+            return
         try:
             experiment = self.settings.experiment(self.state.device, self.state.seed)
             if self.followed is not None:

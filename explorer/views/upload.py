@@ -20,6 +20,8 @@ _CSS = """
 .bk-input.filepond--root, .bk-input.filepond--root .filepond--drop-label { background: transparent; }
 .bk-input.filepond--root { border: 1px dashed var(--border-color, #808B98); border-radius: 8px; }
 .bk-input.filepond--root .filepond--drop-label { color: var(--panel-on-surface-color); cursor: pointer; }
+.filepond--drop-label label { font-size: 14px; }
+.filepond--file .filepond--file-status-sub, .filepond--file .filepond--file-info-sub { opacity: .9; }
 .filepond--label-action { text-decoration-color: currentColor; }
 /* What has arrived is listed by the view that asked for it. */
 .filepond--item[data-filepond-item-state="processing-complete"] { display: none; }
