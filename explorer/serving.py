@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import OhmscapeError, say
 
 if TYPE_CHECKING:
     from panel.io.server import Server
 
+PACKAGE = Path(__file__).resolve().parent
 FIRST = "device_lab"
 """The app that the root address opens."""
 
@@ -37,8 +37,7 @@ def apps() -> dict[str, Path]:
     ServingError
         When there are none.
     """
-    package = Path(importlib.util.find_spec("explorer").origin).parent
-    places = (package / "apps", package.parent / "apps")
+    places = (PACKAGE / "apps", PACKAGE.parent / "apps")
     for folder in places:
         found = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
         if found:
@@ -90,7 +89,7 @@ def build_server(address: str, port: int, origins: list[str], *, first_query: st
     import panel as pn
     from tornado.web import RedirectHandler
 
-    found = {name: str(path) for name, path in apps().items()}
+    found: dict[str, Any] = {name: str(path) for name, path in apps().items()}
     target = f"/{FIRST}?{first_query}" if first_query else f"/{FIRST}"
     to_first = ("/", RedirectHandler, {"url": target, "permanent": False})
     return pn.io.server.get_server(

@@ -282,9 +282,6 @@ def test_apps_are_found_and_the_first_is_among_them():
 
 
 def test_apps_none_found_names_the_places(monkeypatch, tmp_path):
-    class Spec:
-        origin = str(tmp_path / "explorer" / "__init__.py")
-
-    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(serving, "PACKAGE", tmp_path / "explorer")
     with pytest.raises(serving.ServingError, match="looked in"):
         serving.apps()

@@ -51,7 +51,7 @@ def build_parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, module in commands.found().items():
-        sub = subparsers.add_parser(name, help=module.SUMMARY, description=module.__doc__.partition("\n\n")[0])
+        sub = subparsers.add_parser(name, help=module.SUMMARY, description=(module.__doc__ or "").partition("\n\n")[0])
         if name == _chosen(arguments):
             module.add_arguments(sub)
             common = sub.add_argument_group("every command")
