@@ -48,27 +48,29 @@ class CurvePlot:
         self._legend = Legend(items=[], orientation="horizontal", click_policy="hide", location="top_left", padding=0,
                               margin=4)  # fmt: skip
         self.plot.add_layout(self._legend, "above")
-        for name, (title, color, dash) in _LOOKS.items():
-            self._add(name, title, color, dash)
-        for k, color in enumerate(_COMPARED_COLORS):
-            self._add(f"compared{k}", "", color, "dotdash")
-        shown = [renderers[1] for renderers in self._renderers.values()]
         digits = "0.0" if self._factor > 1 else "0.000"
         value = f"@mean{{{digits}}} {unit if unit != '1' else ''}"
-        self.plot.add_tools(
-            HoverTool(renderers=shown, tooltips=[("epoch", "@epoch"), (label, value), ("seeds", "@n")], mode="mouse")
-        )
+        self.hover = HoverTool(tooltips=[("epoch", "@epoch"), (label, value), ("seeds", "@n")], mode="mouse")
+        self.plot.add_tools(self.hover)
+        for name in _LOOKS:
+            self._add(name)
 
-    def _add(self, name: str, title: str, color: str, dash) -> None:
+    def _add(self, name: str) -> None:
+        title, color, dash = _LOOKS.get(name) or ("", _COMPARED_COLORS[int(name[-1])], "dotdash")
         source = ColumnDataSource({c: [] for c in ("epoch", "mean", "low", "high", "n")})
         band = self.plot.varea("epoch", "low", "high", source=source, fill_color=color, fill_alpha=theme.BAND_ALPHA)
         line = self.plot.line("epoch", "mean", source=source, line_color=color, line_width=2.5, line_dash=dash)
         dots = self.plot.scatter("epoch", "mean", source=source, size=5, fill_color=color, line_color=None)
         self.sources[name], self._renderers[name] = source, (band, line, dots)
         self._items[name] = LegendItem(label=title, renderers=[line, band, dots])
+        self.hover.renderers = [renderers[1] for renderers in self._renderers.values()]
 
     def draw(self, name: str, curve: Curve) -> None:
         """Show a curve under one of the names ``analog``, ``baseline``, ``compared0``, ..."""
+        if name not in self.sources:  # making one costs as much as a whole card; most pages compare nothing
+            if not curve.epoch.size:
+                return
+            self._add(name)
         self.sources[name].data = {
             "epoch": curve.epoch,
             "mean": curve.mean * self._factor,
