@@ -9,7 +9,7 @@ import param
 from panel.viewable import Viewable, Viewer
 
 from engine.devices import Device
-from explorer.fitting import Measured, MeasuredDataError, Normalised
+from explorer.fitting import Measured, MeasuredDataError
 from explorer.views import theme
 from explorer.views.number_box import NumberBox
 

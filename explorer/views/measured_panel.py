@@ -53,7 +53,11 @@ class MeasuredPanel(Viewer):
                                  width=140, sizing_mode=None)  # fmt: skip
         self.simulate = theme.button("", description="Half up and half down, as long as the longest measured ramp")
         self.clear = theme.button("Remove all", icon="delete")
-        self.names, self.summary, self.warnings = theme.row(margin=(6, 0)), theme.html(), theme.warning_box(visible=False)
+        self.names, self.summary, self.warnings = (
+            theme.row(margin=(6, 0)),
+            theme.html(),
+            theme.warning_box(visible=False),
+        )
         self.mapping, self.plot, self.fits = Mapping(), MeasuredPlot(), FitSection(state)
         self.map_problem = theme.error_box(visible=False)
         self.hint = self._hint()
@@ -177,7 +181,7 @@ class MeasuredPanel(Viewer):
         if normalised is None:
             return
         self.fits.take(normalised)
-        self.plot.show(normalised, self.mapping.scale, self.mapping.unit)
+        self.plot.draw(normalised, self.mapping.scale, self.mapping.unit)
         self.state.measured = normalised
 
     def _file_chip(self, name: str) -> Viewable:

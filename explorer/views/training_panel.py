@@ -69,7 +69,9 @@ class TrainingPanel(Viewer):
         self.problem = theme.error_box(visible=False)
         self.stale_box = theme.warning_box(visible=False)
         self.its_device = theme.button("Show its device", visible=False)
-        self.empty = theme.empty_box("No training yet", "Set the device at the left, then start: the first epoch shows in seconds.")
+        self.empty = theme.empty_box(
+            "No training yet", "Set the device at the left, then start: the first epoch shows in seconds."
+        )
         self.table = theme.html(visible=False)
         self.drawn = pn.Column(sizing_mode="stretch_width", margin=0)  # Bokeh complains of plots without a point
         self.runs = RecentRuns(self.open_run)
@@ -106,7 +108,7 @@ class TrainingPanel(Viewer):
         except OhmscapeError as error:
             self._say(str(error))
             return
-        self.settings.show(self.followed.experiment)
+        self.settings.take(self.followed.experiment)
 
     def follow(self, followed: FollowedJob) -> None:
         """Show a job from now on."""
@@ -169,7 +171,7 @@ class TrainingPanel(Viewer):
     def _draw(self) -> None:
         """Show the newest numbers and all that depends on them."""
         followed = self.followed
-        self.plots.show(followed.history, followed.experiment.device)
+        self.plots.draw(followed.history, followed.experiment.device)
         self._compare()
         self._show()
 
@@ -267,7 +269,14 @@ def _row(name: str, outcome: Outcome, digital: float) -> list[str]:
     gap = 100 * (outcome.accuracy - digital)
     shown = "" if outcome.kind == "baseline" or math.isnan(gap) else f"{gap:+.1f} points".replace("-", "−")
     seconds = f"{outcome.seconds_per_epoch:.2g} s"
-    return [name, f"{100 * outcome.accuracy:.1f}{spread} %", shown, f"{outcome.loss:.3g}", seconds, str(outcome.n_seeds)]
+    return [
+        name,
+        f"{100 * outcome.accuracy:.1f}{spread} %",
+        shown,
+        f"{outcome.loss:.3g}",
+        seconds,
+        str(outcome.n_seeds),
+    ]
 
 
 def _owner() -> str | None:

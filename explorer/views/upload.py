@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import panel as pn
-import panel.models.file_dropper  # so that every page that may show one has its script  # noqa: F401
+import panel.models.file_dropper  # so that every page that may show one has its script
 from panel.viewable import Viewable, Viewer
 
 CHUNK_BYTES = 1_000_000
@@ -91,4 +91,6 @@ class Upload(Viewer):
 def too_large(name: str, limit: int) -> str:
     """Word the refusal of a file that is larger than ``limit`` bytes."""
     allowed = f"{limit / 1e6:g} MB"
-    return f"size of {name} = more than {allowed}: the file is too large (allowed: at most {allowed}). Load a smaller one."
+    return (
+        f"size of {name} = more than {allowed}: the file is too large (allowed: at most {allowed}). Load a smaller one."
+    )

@@ -146,7 +146,9 @@ def test_files_too_large_together_are_refused():
 
 
 def test_current_becomes_a_conductance_with_the_read_voltage(panel):
-    panel.take("set.csv", b"rmp1,rmp2\n" + b"\n".join(b"%.5fe-4,%.5fe-4" % (1 + 0.01 * k, 1.01 + 0.01 * k) for k in range(20)))
+    panel.take(
+        "set.csv", b"rmp1,rmp2\n" + b"\n".join(b"%.5fe-4,%.5fe-4" % (1 + 0.01 * k, 1.01 + 0.01 * k) for k in range(20))
+    )
     assert panel.files.measured.unit == "1"
     assert "names no unit" in panel.warnings.object
     panel.unit.value = "A"

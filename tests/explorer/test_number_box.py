@@ -8,7 +8,8 @@ from explorer.views.number_box import NumberBox
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("12", 12), (" 1e-3 ", 1e-3), ("0,5", 0.5), ("0.012345678901234", 0.012345678901234), ("-2", -2)]
+    ("text", "value"),
+    [("12", 12), (" 1e-3 ", 1e-3), ("0,5", 0.5), ("0.012345678901234", 0.012345678901234), ("-2", -2)],
 )
 def test_box_number_in_any_notation_is_taken_with_all_digits(text, value):
     box = NumberBox("gain", 1)
