@@ -19,6 +19,7 @@ NOT_NEGATIVE = {"bounds": (0, None)}
 # The root of a float32 step curve: a grid over the range, refined once, is finer than 2e-6 of the range.
 _GRID, _REFINEMENTS = 1001, 2
 _DEVICE_GRID = 201
+_WIDEST_LOG_NORMAL = 10.0  # the widest normal draw is 6.7: e^67 = 1e29 leaves room below the largest number, 3e38
 
 
 class Device(Model):
@@ -58,6 +59,11 @@ class Device(Model):
     def packed(cls) -> list[str]:
         """Return the names of the parameters that the kernels read."""
         return cls.fields()
+
+    def check(self) -> None:
+        """Raise `ParameterError` for a number that the kernels cannot hold."""
+        super().check()
+        self.check_single_precision()
 
     def pack(self) -> np.ndarray:
         """Return the kernel's parameters ``(n,)`` as float32 in compiled order."""
@@ -175,11 +181,21 @@ class Device(Model):
         Raises
         ------
         ParameterError
-            Unknown device or parameter, or a value that breaks its rule.
+            Unknown device or parameter, a value that breaks its rule, or data that `to_dict` did not write.
         """
         from engine import devices
 
-        return devices.get(data["device"])(**data["parameters"])
+        whole = isinstance(data, dict) and isinstance(data.get("device"), str)
+        if not whole or not isinstance(data.get("parameters"), dict):
+            raise ParameterError(
+                "Device.from_dict: this is no device (allowed: a dict with device, a name, and parameters, a dict). "
+                "Write one with to_dict()."
+            )
+        cls = devices.get(data["device"])
+        for name in data["parameters"]:
+            if name not in cls.fields():
+                cls._unknown(name)
+        return cls(**data["parameters"])
 
     def to_snippet(self) -> str:
         """Return Python code that makes this device; parameters at their default are left out."""
@@ -236,6 +252,20 @@ class PulsedDevice(Device):
     corrupt_devices_range = Quantity(0.1, **NOT_NEGATIVE, softbounds=(0, 1), unit="w", group="Faults", source=AIHWKIT,
                                      doc="A stuck device's weight lies within plus or minus this.")
     # fmt: on
+
+    def check(self) -> None:
+        """Raise `ParameterError` for a log-normal spread whose draws would leave single precision."""
+        super().check()
+        if self.dw_min_dtod_log_normal and self.dw_min_dtod > _WIDEST_LOG_NORMAL:
+            raise ParameterError(
+                say(
+                    f"{type(self).__name__}.dw_min_dtod",
+                    self.dw_min_dtod,
+                    "is too wide for a log-normal draw",
+                    f"0 .. {_WIDEST_LOG_NORMAL} with dw_min_dtod_log_normal",
+                    "Lower it, or draw normally.",
+                )
+            )
 
     @property
     def range(self) -> tuple[float, float]:
