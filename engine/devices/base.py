@@ -222,14 +222,14 @@ class PulsedDevice(Device):
     """Parameters that all pulsed devices share (see docs/physics/devices.md, section 2)."""
 
     # fmt: off
-    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source=AIHWKIT,
+    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 1), unit="w", log=True, group="Step", source=AIHWKIT,
                       doc="Mean size of one step; for constant, linear and soft-bounds types at weight zero.")
     up_down = Quantity(0.0, bounds=(-1, 1), inclusive_bounds=(False, False), softbounds=(-0.5, 0.5), group="Step",
                        source=AIHWKIT,
                        doc="Mean asymmetry of the steps: positive makes down steps smaller, negative up steps.")
     w_max = Quantity(0.6, **NOT_NEGATIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=AIHWKIT,
                      doc="Mean upper bound of the weight.")
-    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, -0.05), unit="w", group="Bounds", source=AIHWKIT,
+    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, 0), unit="w", group="Bounds", source=AIHWKIT,
                      doc="Mean lower bound of the weight.")
     dw_min_std = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 5), group="Cycle-to-cycle noise", source=AIHWKIT,
                           doc="Noise of a single step relative to the step; values far above 1 are normal.")
