@@ -10,7 +10,7 @@ from engine import devices
 from engine.tiles import IOParameters, UpdateParameters
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "physics").glob("*.md")}
+PAGES = {p.name: p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs" / "physics").glob("*.md"))}
 REFERENCE = re.compile(r"docs/physics/(\w+\.md)(?:, (?:section )?(Q\d+|\d+(?:\.\d+)?))?")
 SUFFIXES = {".py", ".h", ".cpp", ".toml", ".md"}
 
