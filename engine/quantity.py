@@ -7,6 +7,7 @@ files (TOML), the documentation and the error messages.
 
 from __future__ import annotations
 
+import functools
 import math
 from contextvars import ContextVar
 from typing import Any
@@ -175,7 +176,7 @@ class Model(param.Parameterized):
     @classmethod
     def fields(cls) -> list[str]:
         """Return the names of the parameters in the order of their definition."""
-        return [n for n in cls.param if isinstance(cls.param[n], Field)]
+        return list(_fields(cls))
 
     def check(self) -> None:
         """Raise `ParameterError` where single values are fine but do not fit together."""
@@ -184,9 +185,10 @@ class Model(param.Parameterized):
         """Raise `ParameterError` where a number would become infinite or zero in the kernels' single precision."""
         limits = np.finfo(np.float32)
         low, high = float(limits.tiny), float(limits.max)
+        declared = type(self).param  # that of an instance copies the declaration at every look
         for name in self.fields():
             value = getattr(self, name)
-            if not isinstance(self.param[name], Quantity) or value == 0 or low <= abs(value) <= high:
+            if not isinstance(declared[name], Quantity) or value == 0 or low <= abs(value) <= high:
                 continue
             raise ParameterError(
                 say(
@@ -195,7 +197,7 @@ class Model(param.Parameterized):
                     "does not fit single precision",
                     f"0, or a magnitude of {low:.3g} .. {high:.3g}",
                     "Choose a value inside.",
-                    unit=self.param[name].unit,
+                    unit=declared[name].unit,
                 )
             )
 
@@ -234,3 +236,8 @@ class Model(param.Parameterized):
         return type(self) is type(other) and self.values() == other.values()
 
     __hash__ = None  # mutable: two equal models may become different
+
+
+@functools.cache
+def _fields(cls: type[Model]) -> tuple[str, ...]:
+    return tuple(n for n in cls.param if isinstance(cls.param[n], Field))
