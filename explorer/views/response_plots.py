@@ -99,12 +99,12 @@ class StepPlot(_Plot):
         points = {"up": found.up_points, "down": found.down_points}
         for name, columns in points.items():
             self.points[name].data = columns
-        weights = np.concatenate([found.step_lines["w"], *(c["w"] for c in points.values())])
-        sizes = [found.step_lines["up"], found.step_lines["down"], *(c["low"] for c in points.values()),
-                 *(c["high"] for c in points.values()), [0.0]]  # fmt: skip
-        sizes = np.concatenate(sizes)
-        set_range(self.figure.x_range, *round_out(float(weights.min()), float(weights.max())))
-        set_range(self.figure.y_range, *round_out(float(sizes.min()), float(sizes.max())))
+        up, down = points.values()
+        weights = [*found.step_lines["w"], *up["w"], *down["w"]]
+        sizes = [0.0, *found.step_lines["up"], *found.step_lines["down"]]
+        sizes += [*up["low"], *up["high"], *down["low"], *down["high"]]
+        set_range(self.figure.x_range, *round_out(min(weights), max(weights)))
+        set_range(self.figure.y_range, *round_out(min(sizes), max(sizes)))
 
 
 class SymmetryPlot(_Plot):
@@ -132,7 +132,7 @@ class SymmetryPlot(_Plot):
             self.nominal.data = {"w": [], "bottom": [], "top": []}
             self.empty.object = theme.empty_markup("No symmetry point", _why_none(found))
             return
-        _, top = round_out(0, float(bars["count"].max()))
+        _, top = round_out(0, max(bars["count"]))
         line = [] if found.symmetry is None else [found.symmetry]
         self.nominal.data = {"w": line, "bottom": [0] * len(line), "top": [top] * len(line)}
         set_range(self.figure.x_range, *round_out(min([bars["left"][0], *line]), max([bars["right"][-1], *line])))

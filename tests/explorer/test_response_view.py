@@ -89,12 +89,12 @@ def test_response_every_class_is_drawn(view: ResponseView, state: DeviceState, s
     state.load_class(stem)
     assert not view.problem.visible
     assert np.isfinite(view.curves.source.data["nominal"]).all()
-    assert (view.steps.lines.data["up"] >= 0).all()
+    assert min(view.steps.lines.data["up"]) >= 0
 
 
 def test_symmetry_histogram_counts_devices_with_a_point(state: DeviceState, view: ResponseView):
     found = computed(state).symmetry_point.values
-    assert view.symmetry.bars.data["count"].sum() == np.isfinite(found).sum() > 0
+    assert sum(view.symmetry.bars.data["count"]) == np.isfinite(found).sum() > 0
     assert view.symmetry.nominal.data["w"] == [state.device.symmetry_point()]
     assert not view.symmetry.empty.visible
 
@@ -123,7 +123,7 @@ def test_step_points_lie_on_nominal_line_without_noise(state: DeviceState, view:
     state.load_device(devices.get("soft_bounds")().nominal())
     points = view.steps.points["up"].data
     expected = np.interp(points["w"], view.steps.lines.data["w"], view.steps.lines.data["up"])
-    assert points["w"].size > 0
+    assert points["w"]
     # float32 weights near 0.6 have a spacing of 6e-8, which is what a step read as their difference carries
     np.testing.assert_allclose(points["mean"], expected, atol=1.2e-7)
 
@@ -182,8 +182,8 @@ def test_ranges_hold_all_that_is_drawn(state: DeviceState, view: ResponseView, n
         assert weight.start <= drawn.min() <= drawn.max() <= weight.end
     step = view.steps.figure
     for column in ("up", "down"):
-        assert step.y_range.start <= view.steps.lines.data[column].min()
-        assert step.y_range.end >= view.steps.lines.data[column].max()
+        assert step.y_range.start <= min(view.steps.lines.data[column])
+        assert step.y_range.end >= max(view.steps.lines.data[column])
 
 
 def test_range_in_place_keeps_the_users_zoom(state: DeviceState, view: ResponseView):
