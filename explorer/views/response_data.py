@@ -20,7 +20,8 @@ N_TRACES = 4
 MAX_POINTS = 1000
 """Pulses drawn of a curve at most; of longer ones every second, third, ... pulse is drawn."""
 MAX_MEASURED = 12
-"""Measured traces drawn at most."""
+"""Measured traces drawn at most, each with at most `MAX_READINGS`."""
+MAX_READINGS = 4000
 LIVE_LIMIT = 2_000_000
 """Devices times pulses that the live response takes; what is larger is no longer live."""
 _BINS = 30
@@ -192,7 +193,7 @@ def measured_columns(normalised: Normalised | None) -> dict[str, np.ndarray]:
     """Return measured weights against the number of pulses applied, traces separated by NaN."""
     pulses, weights = [np.empty(0)], [np.empty(0)]
     for trace in normalised.traces[:MAX_MEASURED] if normalised is not None else ():
-        stride = max(1, math.ceil(len(trace) / MAX_POINTS))
+        stride = max(1, math.ceil(len(trace) / MAX_READINGS))
         pulses += [np.cumsum(trace.n_pulses)[::stride].astype(float), np.array([np.nan])]
         weights += [trace.value[::stride], np.array([np.nan])]
     return {"pulse": np.concatenate(pulses), "w": np.concatenate(weights)}
