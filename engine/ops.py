@@ -55,8 +55,14 @@ if os.environ.get("OHMSCAPE_ISA"):
 
 @functools.cache
 def schema(stem: str) -> dict:
-    """Return the compiled device's ``params`` and ``cells`` (names in order) and ``has_write_noise``."""
+    """Return the compiled device's ``params``, ``tables`` and ``cells`` (names in order) and ``has_write_noise``."""
     return dict(_core.schema(stem))
+
+
+@functools.cache
+def time_schema() -> dict[str, list[str]]:
+    """Return the names, in compiled order, of the processes in time: ``time``, ``drift``, ``cells``, ``drift_cells``."""
+    return dict(_core.time_schema())
 
 
 def periphery_schema() -> list[str]:
@@ -135,6 +141,8 @@ class TileArrays:
     hidden, apparent : torch.Tensor
         ``(out, in)`` float32; the same tensor where the device has no write noise is not required.
     seed, construction_seed : int
+    counters : tuple of torch.Tensor or None
+        Up and down pulses of each crosspoint, ``(out, in)`` int32 each.
     """
 
     stem: str
@@ -144,9 +152,11 @@ class TileArrays:
     apparent: torch.Tensor
     seed: int
     construction_seed: int
+    counters: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def native(self, samples: int = 1, *, seed: int | None = None) -> _core.Tile:
         out, in_ = self.hidden.shape
+        up, down = (c.data_ptr() for c in self.counters) if self.counters else (0, 0)
         return _core.Tile(
             self.stem,
             self.params.tolist(),
@@ -157,6 +167,8 @@ class TileArrays:
             in_,
             self.seed if seed is None else seed,
             threads_for(out * in_ * samples),
+            up,
+            down,
         )
 
 
@@ -197,25 +209,104 @@ def pulse(
     return hidden, apparent
 
 
-def update(
-    tile: TileArrays,
-    x: torch.Tensor,
-    d: torch.Tensor,
-    scales: tuple[np.ndarray, np.ndarray, np.ndarray],
-    first_step: int,
-) -> None:
-    """Pulse the devices for samples ``x`` (samples, in), ``d`` (samples, out); ``scales`` from update management."""
-    length, x_scale, d_scale = scales
-    _core.update(
-        tile.native(x.shape[0]),
-        x.data_ptr(),
-        d.data_ptr(),
-        x.shape[0],
-        length.tolist(),
-        x_scale.tolist(),
-        d_scale.tolist(),
+@dataclass
+class UpdateJob:
+    """One pulsed update as the kernels see it.
+
+    Attributes
+    ----------
+    x, d : torch.Tensor
+        ``(samples, in)`` and ``(samples, out)`` float32.
+    length, x_scale, d_scale : numpy.ndarray
+        ``(samples,)`` from update management: slots, and factors that turn |x| and |d| into probabilities.
+    kind : int
+        0 stochastic trains, 1 mean count, 2 implicit.
+    x_res, d_res : float
+        Bin widths, 0 is off.
+    sto_round, negative : bool
+        Stochastic rounding to the bins; all directions reversed.
+    """
+
+    x: torch.Tensor
+    d: torch.Tensor
+    length: np.ndarray
+    x_scale: np.ndarray
+    d_scale: np.ndarray
+    kind: int = 0
+    x_res: float = 0.0
+    d_res: float = 0.0
+    sto_round: bool = False
+    negative: bool = False
+
+
+def update(tile: TileArrays, job: UpdateJob, first_step: int) -> None:
+    """Pulse the devices for every sample of the job, in order."""
+    samples = job.x.shape[0]
+    native = _core.Update(
+        job.x.data_ptr(),
+        job.d.data_ptr(),
+        samples,
+        job.length.tolist(),
+        job.x_scale.tolist(),
+        job.d_scale.tolist(),
         first_step,
+        job.kind,
+        job.x_res,
+        job.d_res,
+        job.sto_round,
+        job.negative,
     )
+    _core.update(tile.native(samples), native)
+
+
+@dataclass
+class TimeArrays:
+    """The processes in time of one tile as the kernels see them.
+
+    Attributes
+    ----------
+    params : tuple of list of float
+        Parameters of decay, diffusion and reset, and of drift, in schema order.
+    cells, drift : dict
+        Name to ``(out, in)`` float32: drawn once, and what drift remembers (empty before its first call).
+    """
+
+    params: tuple[list[float], list[float]]
+    cells: dict[str, torch.Tensor]
+    drift: dict[str, torch.Tensor]
+
+
+def act_in_time(
+    tile: TileArrays,
+    time: TimeArrays,
+    what: str,
+    step: int,
+    *,
+    amount: float = 1.0,
+    skip_last_column: bool = False,
+    columns: tuple[int, int] = (0, 0),
+    clock: float = 0.0,
+) -> None:
+    """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
+    native = _core.Time(
+        *time.params,
+        [c.data_ptr() for c in time.cells.values()],
+        [c.data_ptr() for c in time.drift.values()],
+        step,
+        amount,
+        skip_last_column,
+        *columns,
+        clock,
+    )
+    seed = tile.construction_seed if what == "construct" else tile.seed
+    _core.act_in_time(tile.native(seed=seed), native, what)
+
+
+def allocate_time(tile: TileArrays, params: tuple[list[float], list[float]]) -> TimeArrays:
+    """Return the per-device values of the processes in time, drawn."""
+    time = TimeArrays(params, {n: torch.empty_like(tile.hidden) for n in time_schema()["cells"]}, {})
+    act_in_time(tile, time, "construct", 0)
+    return time
 
 
 def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
@@ -258,6 +349,6 @@ def step(
     names = schema(stem)["cells"]
     arrays = [np.ascontiguousarray(np.broadcast_to(np.float32(cells[n]), w.shape)) for n in names]
     mean, spread = np.empty_like(w), np.empty_like(w)
-    native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1)
+    native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1, 0, 0)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
     return mean, spread

@@ -12,7 +12,7 @@
 #define OHM_ISA bindings
 #include "core/ops.h"
 #include "core/periphery.h"
-#include "core/random.h"
+#include "core/time.h"
 
 namespace py = pybind11;
 using namespace ohm_ops;
@@ -75,6 +75,7 @@ std::vector<std::string> split_names(void (*list)(void (*)(const char*))) {
   joined.clear();
   list([](const char* part) { joined += (joined.empty() ? "" : ",") + std::string(part); });
   std::vector<std::string> names;
+  if (joined.empty()) return names;
   std::string name;
   for (char c : joined + ",") {
     if (c == ',') names.push_back(name), name.clear();
@@ -88,7 +89,18 @@ py::dict schema(const std::string& stem) {
   py::dict d;
   d["params"] = split_names(ops.list_params);
   d["cells"] = split_names(ops.list_cells);
+  d["tables"] = split_names(ops.list_tables);
   d["has_write_noise"] = ops.has_write_noise;
+  return d;
+}
+
+py::dict time_schema() {
+  using namespace OHM_NS;
+  py::dict d;
+  d["time"] = split_names([](void (*sink)(const char*)) { TimeParams::list_names(sink); });
+  d["drift"] = split_names([](void (*sink)(const char*)) { DriftParams::list_names(sink); });
+  d["cells"] = split_names([](void (*sink)(const char*)) { TimeCell::list_names(sink); });
+  d["drift_cells"] = split_names([](void (*sink)(const char*)) { DriftCell::list_names(sink); });
   return d;
 }
 
@@ -123,6 +135,7 @@ struct Tile {
   i64 out, in;
   u64 seed;
   int threads;
+  Address pulses_up, pulses_down;
 
   std::vector<const float*> cell_pointers() const {
     std::vector<const float*> p;
@@ -131,7 +144,7 @@ struct Tile {
   }
   TileView view(const std::vector<const float*>& pointers) const {
     return {params.data(), pointers.data(), reinterpret_cast<float*>(hidden), reinterpret_cast<float*>(apparent),
-            out, in, seed, threads};
+            out, in, seed, threads, reinterpret_cast<u32*>(pulses_up), reinterpret_cast<u32*>(pulses_down)};
   }
 };
 
@@ -162,21 +175,64 @@ void pulse(const Tile& tile, Address directions, bool per_device, i64 pulses, i6
                                mutable_floats(hidden_trace), mutable_floats(apparent_trace)});
 }
 
-void update(const Tile& tile, Address x, Address d, i64 samples, const std::vector<i32>& length,
-            const std::vector<float>& x_scale, const std::vector<float>& d_scale, u64 first_step) {
+// What one update needs beside the tile.
+struct Update {
+  Address x, d;
+  i64 samples;
+  std::vector<i32> length;
+  std::vector<float> x_scale, d_scale;
+  u64 first_step;
+  i32 kind;
+  float x_res, d_res;
+  bool sto_round, negative;
+};
+
+void update(const Tile& tile, const Update& u) {
   const DeviceOps& ops = device(tile.stem);
   py::gil_scoped_release release;
   std::vector<SampleScale> scales;
   i32 longest = 1;
-  for (i64 t = 0; t < samples; ++t) {
-    scales.push_back({length[t], x_scale[t], d_scale[t]});
-    longest = length[t] > longest ? length[t] : longest;
+  for (i64 t = 0; t < u.samples; ++t) {
+    scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
+    longest = u.length[t] > longest ? u.length[t] : longest;
   }
-  const i64 words = (longest + 31) / 32;
-  std::vector<u32> x_train(samples * tile.in * words), d_train(samples * tile.out * words);
+  const bool trains = u.kind == kStochastic;
+  const i64 words = (longest + 31) / 32, bits = trains ? u.samples * words : 0, levels = trains ? 0 : u.samples;
+  std::vector<u32> x_train(bits * tile.in), d_train(bits * tile.out);
+  std::vector<float> x_level(levels * tile.in), d_level(levels * tile.out);
   auto cells = tile.cell_pointers();
   ops.update(tile.view(cells),
-             {floats(x), floats(d), scales.data(), samples, words, first_step, x_train.data(), d_train.data()});
+             {floats(u.x), floats(u.d), scales.data(), u.samples, words, u.first_step, u.kind, u.x_res, u.d_res,
+              u.sto_round, u.negative, x_train.data(), d_train.data(), x_level.data(), d_level.data()});
+}
+
+// The processes in time, as Python hands them over.
+struct Time {
+  std::vector<float> time_params, drift_params;
+  std::vector<Address> cells, drift;
+  u64 step;
+  float amount;
+  bool skip_last_column;
+  i64 first_column, columns;
+  float clock;
+};
+
+void act_in_time(const Tile& tile, const Time& time, const std::string& what) {
+  const DeviceOps& ops = device(tile.stem);
+  const std::map<std::string, void (*)(const TileView&, const TimeJob&)> acts{
+      {"decay", ops.decay}, {"diffuse", ops.diffuse}, {"reset", ops.reset}, {"drift", ops.drift}, {"clip", ops.clip}};
+  py::gil_scoped_release release;
+  std::vector<float*> own, drift;
+  for (Address a : time.cells) own.push_back(mutable_floats(a));
+  for (Address a : time.drift) drift.push_back(mutable_floats(a));
+  std::vector<const float*> read(own.begin(), own.end());
+  auto cells = tile.cell_pointers();
+  const TimeJob job{time.time_params.data(), time.drift_params.data(), read.data(), drift.data(), time.step,
+                    time.amount, time.skip_last_column, time.first_column, time.columns, time.clock};
+  if (what == "construct")
+    ops.construct_time(tile.view(cells), job, own.data());
+  else
+    acts.at(what)(tile.view(cells), job);
 }
 
 void step(const Tile& tile, Address w, float direction, Address mean, Address spread) {
@@ -243,8 +299,22 @@ PYBIND11_MODULE(_core, m) {
   use_isa(isa_available().back());
   py::class_<Tile>(m, "Tile")
       .def(py::init([](std::string stem, std::vector<float> params, std::vector<Address> cells, Address hidden,
-                       Address apparent, i64 out, i64 in, u64 seed, int threads) {
-        return Tile{stem, params, cells, hidden, apparent, out, in, seed, threads};
+                       Address apparent, i64 out, i64 in, u64 seed, int threads, Address pulses_up,
+                       Address pulses_down) {
+        return Tile{stem, params, cells, hidden, apparent, out, in, seed, threads, pulses_up, pulses_down};
+      }));
+  py::class_<Update>(m, "Update")
+      .def(py::init([](Address x, Address d, i64 samples, std::vector<i32> length, std::vector<float> x_scale,
+                       std::vector<float> d_scale, u64 first_step, i32 kind, float x_res, float d_res, bool sto_round,
+                       bool negative) {
+        return Update{x, d, samples, length, x_scale, d_scale, first_step, kind, x_res, d_res, sto_round, negative};
+      }));
+  py::class_<Time>(m, "Time")
+      .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
+                       std::vector<Address> drift, u64 step_number, float amount, bool skip_last_column,
+                       i64 first_column, i64 columns, float clock) {
+        return Time{time_params, drift_params, cells, drift, step_number, amount, skip_last_column, first_column,
+                    columns, clock};
       }));
   m.def("build_info", &build_info);
   m.def("use_isa", &use_isa);
@@ -258,6 +328,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("set_weights", &set_weights);
   m.def("pulse", &pulse);
   m.def("update", &update);
+  m.def("act_in_time", &act_in_time);
+  m.def("time_schema", &time_schema);
   m.def("step", &step);
   m.def("mvm", &mvm);
   m.def("outer", &outer);

@@ -15,12 +15,10 @@ __all__ = ["Device", "get", "names"]
 def _discover() -> dict[str, type[Device]]:
     found = {}
     for module in pkgutil.iter_modules(__path__):
-        if module.name == "base":
-            continue
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         for value in vars(loaded).values():
             own = isinstance(value, type) and issubclass(value, Device) and value.__module__ == loaded.__name__
-            if own:
+            if own and not vars(value).get("abstract", False):
                 value.compare_with_header()
                 found[module.name] = value
     return found

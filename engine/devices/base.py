@@ -11,14 +11,19 @@ import numpy as np
 
 from engine import ops
 from engine.errors import BuildError, ParameterError, say
-from engine.quantity import Flag, Model, Quantity
+from engine.quantity import Model
 
-AIHWKIT = "aihwkit 1.2.0, default of PulsedDevice"
 POSITIVE = {"bounds": (0, None), "inclusive_bounds": (False, True)}
 NOT_NEGATIVE = {"bounds": (0, None)}
 # The root of a float32 step curve: a grid over the range, refined once, is finer than 2e-6 of the range.
 _GRID, _REFINEMENTS = 1001, 2
 _DEVICE_GRID = 201
+_GROUPS = [
+    "Step", "Bounds", "Shape", "Reference", "Cycle-to-cycle noise", "Write noise", "Device-to-device spread", "Faults",
+    "Decay and diffusion", "Reset", "Drift", "Compatibility",
+]  # fmt: skip
+# Values with which a process in time does nothing, where zero would not be that.
+_TIME_OFF = {"drift_t_0": 1.0, "drift_wg_ratio": 1.0}
 
 
 class Device(Model):
@@ -28,6 +33,7 @@ class Device(Model):
     The names of their parameters are compared with the header's at import.
     """
 
+    abstract: ClassVar[bool] = True
     title: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     pulsed: ClassVar[bool] = True
@@ -38,30 +44,57 @@ class Device(Model):
         return cls.__module__.rpartition(".")[2]
 
     @classmethod
+    def fields(cls) -> list[str]:
+        """Return the names of the parameters, group by group: what one looks at first comes first."""
+        place = {n: _GROUPS.index(cls.param[n].group) if cls.param[n].group in _GROUPS else len(_GROUPS)
+                 for n in super().fields()}
+        return sorted(place, key=place.get)
+
+    @classmethod
+    def header(cls) -> str:
+        """Return the stem of the physics header; a class that converts its parameters may use another's."""
+        return cls.stem()
+
+    @classmethod
     def compare_with_header(cls) -> None:
         """Raise `BuildError` if the parameters are not those of the compiled header."""
         built = ops.build_info()["devices"]
-        if cls.stem() not in built:
+        if cls.header() not in built:
             raise BuildError(
                 f"engine.devices.{cls.stem()}: no compiled header (built: {', '.join(built)}). "
-                f"Add engine/csrc/devices/{cls.stem()}.h and install again."
+                f"Add engine/csrc/devices/{cls.header()}.h and install again."
             )
-        compiled, declared = set(ops.schema(cls.stem())["params"]), set(cls.packed())
+        schema = ops.schema(cls.header())
+        compiled, declared = {*schema["params"], *schema["tables"]}, set(cls.packed())
         if compiled != declared:
             raise BuildError(
-                f"{cls.__name__}: parameters differ from engine/csrc/devices/{cls.stem()}.h "
+                f"{cls.__name__}: parameters differ from engine/csrc/devices/{cls.header()}.h "
                 f"(only there: {sorted(compiled - declared)}; only here: {sorted(declared - compiled)}). "
                 "Make the names equal and install again."
             )
 
     @classmethod
     def packed(cls) -> list[str]:
-        """Return the names of the parameters that the kernels read."""
-        return cls.fields()
+        """Return the names of the parameters that the header reads: all but those of the processes in time."""
+        elsewhere = {*ops.time_schema()["time"], *ops.time_schema()["drift"]}
+        return [n for n in cls.fields() if n not in elsewhere]
+
+    def physical_values(self) -> dict[str, Any]:
+        """Return the header's parameters by name; a class with other parameters converts them here."""
+        return {n: getattr(self, n) for n in self.packed()}
 
     def pack(self) -> np.ndarray:
-        """Return the kernel's parameters ``(n,)`` as float32 in compiled order."""
-        return np.array([float(getattr(self, n)) for n in ops.schema(self.stem())["params"]], np.float32)
+        """Return the header's parameters as float32: numbers in compiled order, then each table behind its length."""
+        schema, values = ops.schema(self.header()), self.physical_values()
+        numbers = [float(values[n]) for n in schema["params"]]
+        for table in schema["tables"]:
+            numbers += [float(len(values[table])), *values[table]]
+        return np.array(numbers, np.float32)
+
+    def pack_time(self) -> tuple[list[float], list[float]]:
+        """Return the parameters of the processes in time and of drift; what the class does not have is off."""
+        schema = ops.time_schema()
+        return tuple([float(getattr(self, n, _TIME_OFF.get(n, 0.0))) for n in schema[k]] for k in ("time", "drift"))
 
     def nominal(self) -> Device:
         """Return the same device without device-to-device spread, noise and stuck devices."""
@@ -69,7 +102,7 @@ class Device(Model):
 
     def nominal_cell(self) -> dict[str, float]:
         """Return the per-device arrays of the nominal device, name to value."""
-        return dict(_nominal_cell(self.stem(), self.pack().tobytes()))
+        return dict(_nominal_cell(self.header(), self.pack().tobytes()))
 
     def step(self, w, direction: int) -> np.ndarray:
         """Return the noise-free magnitude of one pulse of the nominal device.
@@ -98,8 +131,8 @@ class Device(Model):
                 say("direction", direction, "must be a pulse direction", "+1, -1", "Give +1 (up) or -1 (down).")
             )
         params = self.pack()
-        cell = dict(_nominal_cell(self.stem(), params.tobytes()))
-        mean, spread = ops.step(self.stem(), params, cell, np.asarray(w), direction)
+        cell = dict(_nominal_cell(self.header(), params.tobytes()))
+        mean, spread = ops.step(self.header(), params, cell, np.asarray(w), direction)
         return mean.astype(float), spread.astype(float)
 
     @property
@@ -150,7 +183,7 @@ class Device(Model):
         low, high = (np.asarray(b, float) for b in self.cell_range(cells))
         grid = low + (high - low) * np.linspace(0, 1, _DEVICE_GRID)[:, None]
         params = self.pack()
-        up, down = (ops.step(self.stem(), params, cells, grid, way)[0].astype(float) for way in (1, -1))
+        up, down = (ops.step(self.header(), params, cells, grid, way)[0].astype(float) for way in (1, -1))
         gap = up - down
         falls = (gap[:-1] > 0) & (gap[1:] <= 0)
         at = falls.argmax(0)
@@ -193,68 +226,11 @@ class Device(Model):
 def _nominal_cell(stem: str, packed: bytes) -> tuple[tuple[str, float], ...]:
     """Return the nominal device's arrays; kept, because a derived number asks for them again and again."""
     names = ops.schema(stem)["params"]
-    params = np.where([_is_spread_or_noise(n) for n in names], np.float32(0), np.frombuffer(packed, np.float32))
+    params = np.frombuffer(packed, np.float32).copy()
+    params[: len(names)][[_is_spread_or_noise(n) for n in names]] = 0.0
     tile = ops.allocate(stem, params, 1, 1, 0, 0)
     return tuple((n, float(c)) for n, c in tile.cells.items())
 
 
 def _is_spread_or_noise(name: str) -> bool:
     return name.endswith(("_dtod", "_std", "_std_add", "_std_slope")) or name == "corrupt_devices_prob"
-
-
-class PulsedDevice(Device):
-    """Parameters that all pulsed devices share (see docs/physics/devices.md, section 2)."""
-
-    # fmt: off
-    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source=AIHWKIT,
-                      doc="Mean size of one step; for constant, linear and soft-bounds types at weight zero.")
-    up_down = Quantity(0.0, bounds=(-1, 1), inclusive_bounds=(False, False), softbounds=(-0.5, 0.5), group="Step",
-                       source=AIHWKIT,
-                       doc="Mean asymmetry of the steps: positive makes down steps smaller, negative up steps.")
-    w_max = Quantity(0.6, **NOT_NEGATIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=AIHWKIT,
-                     doc="Mean upper bound of the weight.")
-    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, -0.05), unit="w", group="Bounds", source=AIHWKIT,
-                     doc="Mean lower bound of the weight.")
-    dw_min_std = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 5), group="Cycle-to-cycle noise", source=AIHWKIT,
-                          doc="Noise of a single step relative to the step; values far above 1 are normal.")
-    dw_min_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                           doc="Relative spread of the step size over devices, common to both directions.")
-    dw_min_dtod_log_normal = Flag(False, group="Device-to-device spread", source=AIHWKIT,
-                                  doc="Draw the step size log-normally; its mean is then exp(dtod^2/2) times dw_min.")
-    up_down_dtod = Quantity(0.01, **NOT_NEGATIVE, softbounds=(0, 0.3), group="Device-to-device spread", source=AIHWKIT,
-                            doc="Spread of the up/down asymmetry over devices, in units of dw_min.")
-    w_max_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                          doc="Relative spread of the upper bound over devices.")
-    w_min_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                          doc="Relative spread of the lower bound over devices.")
-    enforce_consistency = Flag(True, group="Device-to-device spread", source=AIHWKIT,
-                               doc="Fold negative steps and wrong-sided bounds; off, crossed bounds disable a device.")
-    perfect_bias = Flag(False, group="Faults", source=AIHWKIT,
-                        doc="The last column (a bias) gets ideal devices with bounds a hundred times wider.")
-    corrupt_devices_prob = Quantity(0.0, bounds=(0, 1), softbounds=(0, 0.5), group="Faults", source=AIHWKIT,
-                                    doc="Probability that a device is stuck at a random weight.")
-    corrupt_devices_range = Quantity(0.1, **NOT_NEGATIVE, softbounds=(0, 1), unit="w", group="Faults", source=AIHWKIT,
-                                     doc="A stuck device's weight lies within plus or minus this.")
-    # fmt: on
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """Nominal lower and upper bound of the weight (weight units)."""
-        return self.w_min, self.w_max
-
-    @property
-    def granularity(self) -> float:
-        """The step (weight units) that the update logic assumes: ``dw_min``."""
-        return self.dw_min
-
-
-class WrittenDevice(PulsedDevice):
-    """A pulsed device whose reads see a frozen write error on top of the state that the pulses act on."""
-
-    # fmt: off
-    write_noise_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 100), group="Write noise",
-                               source="aihwkit 1.2.0, write_noise_std",
-                               doc="Error of a written weight, in units of dw_min, redrawn at each write.")
-    apply_write_noise_on_set = Flag(True, group="Write noise", source="aihwkit 1.2.0, apply_write_noise_on_set",
-                                    doc="Also when a weight is set from outside.")
-    # fmt: on

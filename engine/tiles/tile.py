@@ -15,10 +15,11 @@ from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.rng import checked_seed
 from engine.tiles.config import TileConfig
 from engine.tiles.periphery import IOParameters
+from engine.tiles.temporal import TemporalTile
 from engine.tiles.update import UpdateParameters, checked_rate
 
 _FORMAT = 1
-_COUNTERS = ("forward", "backward", "update", "pulse", "set")
+_COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
 
@@ -29,7 +30,7 @@ class PulseTrace(NamedTuple):
     apparent: torch.Tensor
 
 
-class Tile:
+class Tile(TemporalTile):
     """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
 
     Parameters
@@ -44,6 +45,8 @@ class Tile:
         Fixes every draw of the tile.
     construction_seed : int, optional
         Fixes the device-to-device draws alone (the same chip with other noise); ``seed`` if not given.
+    count_pulses : bool
+        Keep `pulse_counts`, the pulses that each device has seen.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Tile:
         *,
         seed: int = 0,
         construction_seed: int | None = None,
+        count_pulses: bool = False,
     ):
         self.out_features = _size("Tile.out_features", out_features)
         self.in_features = _size("Tile.in_features", in_features)
@@ -94,8 +98,11 @@ class Tile:
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
         self._arrays = ops.allocate(
-            self.device.stem(), self.device.pack(), out_features, in_features, self.seed, self.construction_seed
+            self.device.header(), self.device.pack(), out_features, in_features, self.seed, self.construction_seed
         )
+        if count_pulses:
+            shape = (out_features, in_features)
+            self._arrays.counters = torch.zeros(shape, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32)
         self.set_weights(torch.zeros(out_features, in_features))
 
     @classmethod
@@ -128,8 +135,21 @@ class Tile:
 
     @property
     def cells(self) -> dict[str, torch.Tensor]:
-        """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``dwmin_up``, ...); writable in place."""
-        return dict(self._arrays.cells)
+        """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``decay_scales``, ...); writable in place."""
+        return self._arrays.cells | self._in_time().cells
+
+    @property
+    def pulse_counts(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Up and down pulses that each device has seen, ``(out, in)`` int32 each.
+
+        Raises
+        ------
+        StateError
+            If the tile was made without ``count_pulses=True``.
+        """
+        if self._arrays.counters is None:
+            raise StateError("Tile.pulse_counts: nothing was counted. Make the tile with count_pulses=True.")
+        return self._arrays.counters
 
     def set_weights(self, weights: torch.Tensor) -> None:
         """Write weights ``(out, in)``: clipped to each device's bounds, with write noise where the device has it.
@@ -190,13 +210,18 @@ class Tile:
         first = self._advance("update", x.shape[0])
         if lr == 0 or x.shape[0] == 0:
             return
-        if not self.device.pulsed:
-            ops.outer(self._arrays.hidden, x, d, lr)
+        kind = self._config.update.pulse_type
+        if not self.device.pulsed or kind.startswith("none"):
+            self._update_digitally(x, d, lr, bounded=kind == "none_with_device")
+        else:
+            ops.update(self._arrays, self._config.update.job(x, d, lr, self._granularity), first)
+
+    def _update_digitally(self, x: torch.Tensor, d: torch.Tensor, lr: float, *, bounded: bool) -> None:
+        ops.outer(self._arrays.hidden, x, d, lr)
+        if bounded:
+            self.clip()
+        else:
             self._arrays.apparent.copy_(self._arrays.hidden)
-            return
-        x_max, d_max = (v.abs().amax(1).numpy() for v in (x, d))
-        scales = self._config.update.scales(x_max, d_max, lr, self._granularity)
-        ops.update(self._arrays, x, d, scales, first)
 
     def pulse(self, directions, read_every: int = 1) -> PulseTrace:
         """Apply a whole sequence of explicit pulses and return what was read on the way.
@@ -247,6 +272,8 @@ class Tile:
             "hidden": self.hidden.clone(),
             "apparent": self.weights.clone(),
             "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
+            "time": self._time_state(),
+            "counters": [c.clone() for c in self._arrays.counters or ()],
         }
 
     def load_state_dict(self, state: dict[str, Any], *, config: str = "same") -> None:
@@ -311,7 +338,7 @@ class Tile:
 
     def _restore(self, state: dict[str, Any]) -> None:
         device = self.device
-        if set(state["cells"]) != set(ops.schema(device.stem())["cells"]):
+        if set(state["cells"]) != set(ops.schema(device.header())["cells"]):
             raise ConfigMismatch(
                 f"tile state: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
                 "Load with config='saved'.",
@@ -321,10 +348,13 @@ class Tile:
         self._steps = dict(state["steps"])
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
-        cells = {n: state["cells"][n].clone() for n in ops.schema(device.stem())["cells"]}
+        cells = {n: state["cells"][n].clone() for n in ops.schema(device.header())["cells"]}
         self._arrays = ops.TileArrays(
-            device.stem(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
+            device.header(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
         )
+        if state["counters"]:
+            self._arrays.counters = tuple(c.clone() for c in state["counters"])
+        self._restore_time(state["time"])
 
 
 def _own_config(device, forward, backward, update) -> TileConfig:
