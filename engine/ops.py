@@ -61,7 +61,7 @@ def schema(stem: str) -> dict:
 
 @functools.cache
 def time_schema() -> dict[str, list[str]]:
-    """Return the names, in compiled order, of the processes in time: ``time``, ``drift``, ``cells``, ``drift_cells``."""
+    """Return the compiled names of the processes in time: ``time``, ``drift``, ``cells``, ``drift_cells``."""
     return dict(_core.time_schema())
 
 
@@ -79,6 +79,20 @@ def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
     """Return ``count`` standard normal draws ``(count,)`` of one stream at one step."""
     out = np.empty(count, np.float32)
     _core.normals(seed, STREAMS[stream], step, count, out.ctypes.data)
+    return out
+
+
+def element_normals(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+    """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: standard normals ``(4, count)``."""
+    out = torch.empty(4, count)
+    _core.element_normals(seed, STREAMS[stream], step, count, block, out.data_ptr())
+    return out
+
+
+def element_uniforms(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+    """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: uniform in (0, 1], ``(4, count)``."""
+    out = torch.empty(4, count)
+    _core.element_uniforms(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
 
 
@@ -171,42 +185,65 @@ class TileArrays:
             down,
         )
 
+    def construct(self) -> None:
+        """Draw the device-to-device values of every cell."""
+        _core.construct(self.native(seed=self.construction_seed))
 
-def allocate(stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int) -> TileArrays:
-    """Return a tile of ``(out, in)`` devices at weight zero, its device-to-device parameters drawn."""
-    names = schema(stem)["cells"]
-    cells = {n: torch.empty(out, in_) for n in names}
-    tile = TileArrays(stem, params, cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
-    _core.construct(tile.native(seed=construction_seed))
-    return tile
+    def write(self, target: torch.Tensor, step: int) -> None:
+        """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
+        _core.set_weights(self.native(), target.data_ptr(), step)
 
+    def pulse(self, directions: np.ndarray, read_every: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden, apparent (reads, out, in)."""
+        directions = np.ascontiguousarray(directions, np.int8)
+        shape = (directions.shape[0] // read_every, *self.hidden.shape)
+        hidden, apparent = torch.empty(shape), torch.empty(shape)
+        _core.pulse(
+            self.native(directions.shape[0]),
+            directions.ctypes.data,
+            directions.ndim == 3,
+            directions.shape[0],
+            read_every,
+            first_step,
+            hidden.data_ptr(),
+            apparent.data_ptr(),
+        )
+        return hidden, apparent
 
-def set_weights(tile: TileArrays, target: torch.Tensor, step: int) -> None:
-    """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
-    out, in_ = tile.hidden.shape
-    target = checked(target, "weights", {"out": out, "in": in_})
-    _core.set_weights(tile.native(), target.data_ptr(), step)
+    def update(self, job: UpdateJob, first_step: int) -> None:
+        """Pulse the devices for every sample of the job, in order."""
+        _core.update(self.native(job.x.shape[0]), job.native(first_step))
 
+    def draw_time(self, params: tuple[list[float], list[float]]) -> TimeArrays:
+        """Return the per-device values of the processes in time, drawn."""
+        time = TimeArrays(params, {n: torch.empty_like(self.hidden) for n in time_schema()["cells"]}, {})
+        self.act_in_time(time, "construct", 0)
+        return time
 
-def pulse(
-    tile: TileArrays, directions: np.ndarray, read_every: int, first_step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden and apparent traces (reads, out, in)."""
-    out, in_ = tile.hidden.shape
-    directions = np.ascontiguousarray(directions, np.int8)
-    reads = directions.shape[0] // read_every
-    hidden, apparent = torch.empty(reads, out, in_), torch.empty(reads, out, in_)
-    _core.pulse(
-        tile.native(directions.shape[0]),
-        directions.ctypes.data,
-        directions.ndim == 3,
-        directions.shape[0],
-        read_every,
-        first_step,
-        hidden.data_ptr(),
-        apparent.data_ptr(),
-    )
-    return hidden, apparent
+    def act_in_time(
+        self,
+        time: TimeArrays,
+        what: str,
+        step: int,
+        *,
+        amount: float = 1.0,
+        skip_last_column: bool = False,
+        columns: tuple[int, int] = (0, 0),
+        clock: float = 0.0,
+    ) -> None:
+        """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
+        native = _core.Time(
+            *time.params,
+            [c.data_ptr() for c in time.cells.values()],
+            [c.data_ptr() for c in time.drift.values()],
+            step,
+            amount,
+            skip_last_column,
+            *columns,
+            clock,
+        )
+        seed = self.construction_seed if what == "construct" else self.seed
+        _core.act_in_time(self.native(seed=seed), native, what)
 
 
 @dataclass
@@ -238,25 +275,27 @@ class UpdateJob:
     sto_round: bool = False
     negative: bool = False
 
+    def native(self, first_step: int) -> _core.Update:
+        return _core.Update(
+            self.x.data_ptr(),
+            self.d.data_ptr(),
+            self.x.shape[0],
+            self.length.tolist(),
+            self.x_scale.tolist(),
+            self.d_scale.tolist(),
+            first_step,
+            self.kind,
+            self.x_res,
+            self.d_res,
+            self.sto_round,
+            self.negative,
+        )
 
-def update(tile: TileArrays, job: UpdateJob, first_step: int) -> None:
-    """Pulse the devices for every sample of the job, in order."""
-    samples = job.x.shape[0]
-    native = _core.Update(
-        job.x.data_ptr(),
-        job.d.data_ptr(),
-        samples,
-        job.length.tolist(),
-        job.x_scale.tolist(),
-        job.d_scale.tolist(),
-        first_step,
-        job.kind,
-        job.x_res,
-        job.d_res,
-        job.sto_round,
-        job.negative,
-    )
-    _core.update(tile.native(samples), native)
+    def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
+        """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
+        counts = torch.empty(self.x.shape[0], self.d.shape[1], self.x.shape[1], dtype=torch.int32)
+        _core.coincidences(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, counts.data_ptr())
+        return counts
 
 
 @dataclass
@@ -276,37 +315,12 @@ class TimeArrays:
     drift: dict[str, torch.Tensor]
 
 
-def act_in_time(
-    tile: TileArrays,
-    time: TimeArrays,
-    what: str,
-    step: int,
-    *,
-    amount: float = 1.0,
-    skip_last_column: bool = False,
-    columns: tuple[int, int] = (0, 0),
-    clock: float = 0.0,
-) -> None:
-    """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
-    native = _core.Time(
-        *time.params,
-        [c.data_ptr() for c in time.cells.values()],
-        [c.data_ptr() for c in time.drift.values()],
-        step,
-        amount,
-        skip_last_column,
-        *columns,
-        clock,
-    )
-    seed = tile.construction_seed if what == "construct" else tile.seed
-    _core.act_in_time(tile.native(seed=seed), native, what)
-
-
-def allocate_time(tile: TileArrays, params: tuple[list[float], list[float]]) -> TimeArrays:
-    """Return the per-device values of the processes in time, drawn."""
-    time = TimeArrays(params, {n: torch.empty_like(tile.hidden) for n in time_schema()["cells"]}, {})
-    act_in_time(tile, time, "construct", 0)
-    return time
+def allocate(stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int) -> TileArrays:
+    """Return a tile of ``(out, in)`` devices at weight zero, its device-to-device parameters drawn."""
+    cells = {n: torch.empty(out, in_) for n in schema(stem)["cells"]}
+    tile = TileArrays(stem, params, cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
+    tile.construct()
+    return tile
 
 
 def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:

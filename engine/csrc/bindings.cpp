@@ -187,23 +187,36 @@ struct Update {
   bool sto_round, negative;
 };
 
+// The buffers of one update.
+struct UpdateScratch {
+  std::vector<SampleScale> scales;
+  i64 words;
+  std::vector<u32> x_train, d_train;
+  std::vector<float> x_level, d_level;
+
+  UpdateScratch(const Update& u, i64 out, i64 in) {
+    i32 longest = 1;
+    for (i64 t = 0; t < u.samples; ++t) {
+      scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
+      longest = u.length[t] > longest ? u.length[t] : longest;
+    }
+    const bool trains = u.kind == kStochastic;
+    words = (longest + 31) / 32;
+    x_train.resize(trains ? u.samples * words * in : 0), d_train.resize(trains ? u.samples * words * out : 0);
+    x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
+  }
+  UpdateJob job(const Update& u) {
+    return {floats(u.x), floats(u.d), scales.data(), u.samples, words, u.first_step, u.kind, u.x_res, u.d_res,
+            u.sto_round, u.negative, x_train.data(), d_train.data(), x_level.data(), d_level.data()};
+  }
+};
+
 void update(const Tile& tile, const Update& u) {
   const DeviceOps& ops = device(tile.stem);
   py::gil_scoped_release release;
-  std::vector<SampleScale> scales;
-  i32 longest = 1;
-  for (i64 t = 0; t < u.samples; ++t) {
-    scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
-    longest = u.length[t] > longest ? u.length[t] : longest;
-  }
-  const bool trains = u.kind == kStochastic;
-  const i64 words = (longest + 31) / 32, bits = trains ? u.samples * words : 0, levels = trains ? 0 : u.samples;
-  std::vector<u32> x_train(bits * tile.in), d_train(bits * tile.out);
-  std::vector<float> x_level(levels * tile.in), d_level(levels * tile.out);
+  UpdateScratch scratch(u, tile.out, tile.in);
   auto cells = tile.cell_pointers();
-  ops.update(tile.view(cells),
-             {floats(u.x), floats(u.d), scales.data(), u.samples, words, u.first_step, u.kind, u.x_res, u.d_res,
-              u.sto_round, u.negative, x_train.data(), d_train.data(), x_level.data(), d_level.data()});
+  ops.update(tile.view(cells), scratch.job(u));
 }
 
 // The processes in time, as Python hands them over.
@@ -235,6 +248,14 @@ void act_in_time(const Tile& tile, const Time& time, const std::string& what) {
     acts.at(what)(tile.view(cells), job);
 }
 
+// Encodes the samples as an update would, and hands out the signed counts instead of applying them.
+void coincidences(const Update& u, i64 out, i64 in, u64 seed, Address counts) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  UpdateScratch scratch(u, out, in);
+  ops.coincidences(scratch.job(u), out, in, seed, reinterpret_cast<i32*>(counts));
+}
+
 void step(const Tile& tile, Address w, float direction, Address mean, Address spread) {
   auto cells = tile.cell_pointers();
   device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
@@ -262,6 +283,16 @@ void normals(u64 seed, u32 stream, u64 step_number, i64 count, Address out) {
   tile_ops().at(isa_in_use()).normals(seed, stream, step_number, count, mutable_floats(out));
 }
 
+// Draws of elements 0 .. count - 1, four rows of `count`.
+void element_draws(u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out, bool normal) {
+  float* row = mutable_floats(out);
+  for (i64 e = 0; e < count; ++e) {
+    const auto words = OHM_NS::draw_words(seed, stream, step_number, (u32)e, block);
+    const auto z = OHM_NS::normals_of(words);
+    for (int k = 0; k < 4; ++k) row[k * count + e] = normal ? z.v[k] : OHM_NS::unit_interval(words.v[k]);
+  }
+}
+
 std::vector<u32> philox(u64 key, const std::vector<u32>& counter) {
   auto w = OHM_NS::philox(key, counter.at(0), counter.at(1), counter.at(2), counter.at(3));
   return {w.v[0], w.v[1], w.v[2], w.v[3]};
@@ -276,6 +307,9 @@ py::dict streams() {
   d["forward_input"] = (u32)kForwardInput, d["forward_weight"] = (u32)kForwardWeight;
   d["forward_output"] = (u32)kForwardOutput, d["backward_input"] = (u32)kBackwardInput;
   d["backward_weight"] = (u32)kBackwardWeight, d["backward_output"] = (u32)kBackwardOutput;
+  d["time_construction"] = (u32)kTimeConstruction, d["diffusion"] = (u32)kDiffusion, d["reset"] = (u32)kReset;
+  d["reset_pick"] = (u32)kResetPick, d["drift_exponent"] = (u32)kDriftExponent, d["drift_noise"] = (u32)kDriftNoise;
+  d["time_write"] = (u32)kTimeWrite, d["train_round"] = (u32)kTrainRound;
   return d;
 }
 
@@ -324,6 +358,13 @@ PYBIND11_MODULE(_core, m) {
   m.def("philox", &philox);
   m.def("normals", &normals);
   m.def("maths", &maths);
+  m.def("coincidences", &coincidences);
+  m.def("element_normals", [](u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out) {
+    element_draws(seed, stream, step_number, count, block, out, true);
+  });
+  m.def("element_uniforms", [](u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out) {
+    element_draws(seed, stream, step_number, count, block, out, false);
+  });
   m.def("construct", &construct);
   m.def("set_weights", &set_weights);
   m.def("pulse", &pulse);

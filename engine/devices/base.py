@@ -46,8 +46,10 @@ class Device(Model):
     @classmethod
     def fields(cls) -> list[str]:
         """Return the names of the parameters, group by group: what one looks at first comes first."""
-        place = {n: _GROUPS.index(cls.param[n].group) if cls.param[n].group in _GROUPS else len(_GROUPS)
-                 for n in super().fields()}
+        place = {
+            n: _GROUPS.index(cls.param[n].group) if cls.param[n].group in _GROUPS else len(_GROUPS)
+            for n in super().fields()
+        }
         return sorted(place, key=place.get)
 
     @classmethod
@@ -96,6 +98,23 @@ class Device(Model):
         schema = ops.time_schema()
         return tuple([float(getattr(self, n, _TIME_OFF.get(n, 0.0))) for n in schema[k]] for k in ("time", "drift"))
 
+    @classmethod
+    def cell_names(cls) -> list[str]:
+        """Return the names of the per-device arrays in order."""
+        return list(ops.schema(cls.header())["cells"])
+
+    def arrays(self, out: int, in_: int, seed: int, construction_seed: int) -> ops.TileArrays:
+        """Return ``(out, in)`` devices at weight zero, their device-to-device values drawn."""
+        return ops.allocate(self.header(), self.pack(), out, in_, seed, construction_seed)
+
+    def arrays_of(self, cells, hidden, apparent, seed: int, construction_seed: int) -> ops.TileArrays:
+        """Return devices with given values and states, each ``(out, in)``: a restored tile."""
+        return ops.TileArrays(self.header(), self.pack(), cells, hidden, apparent, seed, construction_seed)
+
+    def steps_of(self, cells: Mapping[str, np.ndarray], w: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of one pulse of drawn devices; ``cells`` broadcast against ``w``."""
+        return ops.step(self.header(), self.pack(), cells, np.asarray(w), direction)
+
     def nominal(self) -> Device:
         """Return the same device without device-to-device spread, noise and stuck devices."""
         return self.copy(**{n: 0.0 for n in self.fields() if _is_spread_or_noise(n)})
@@ -130,9 +149,7 @@ class Device(Model):
             raise ParameterError(
                 say("direction", direction, "must be a pulse direction", "+1, -1", "Give +1 (up) or -1 (down).")
             )
-        params = self.pack()
-        cell = dict(_nominal_cell(self.header(), params.tobytes()))
-        mean, spread = ops.step(self.header(), params, cell, np.asarray(w), direction)
+        mean, spread = self.steps_of(self.nominal_cell(), w, direction)
         return mean.astype(float), spread.astype(float)
 
     @property
@@ -182,8 +199,7 @@ class Device(Model):
         """
         low, high = (np.asarray(b, float) for b in self.cell_range(cells))
         grid = low + (high - low) * np.linspace(0, 1, _DEVICE_GRID)[:, None]
-        params = self.pack()
-        up, down = (ops.step(self.header(), params, cells, grid, way)[0].astype(float) for way in (1, -1))
+        up, down = (self.steps_of(cells, grid, way)[0].astype(float) for way in (1, -1))
         gap = up - down
         falls = (gap[:-1] > 0) & (gap[1:] <= 0)
         at = falls.argmax(0)

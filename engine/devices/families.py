@@ -30,7 +30,7 @@ class FadingDevice(Device):
         super().check()
         if 0 < self.lifetime <= 1:
             raise ParameterError(
-                say(f"{type(self).__name__}.lifetime", float(self.lifetime), "a device cannot lose all in one mini-batch",
+                say(f"{type(self).__name__}.lifetime", float(self.lifetime), "is too short",
                     "0 (off), or above 1", "Give it in mini-batches.", unit="batches")
             )  # fmt: skip
 

@@ -27,7 +27,8 @@ class LookupTable(WrittenDevice):
                       doc="Step that the update logic assumes; the step itself comes from the tables.")
     dw_min_std = Quantity(1.0, **NOT_NEGATIVE, softbounds=(0, 5), group="Cycle-to-cycle noise", source=_SOURCE,
                           doc="Factor on the measured noise of a step; 1 is as measured.")
-    mean_up = Table([0.001], unit="w", group="Shape", source=_SOURCE, doc="Mean up step at weights from w_min to w_max.")
+    mean_up = Table([0.001], unit="w", group="Shape", source=_SOURCE,
+                    doc="Mean up step at weights from w_min to w_max.")
     mean_down = Table([0.001], unit="w", group="Shape", source=_SOURCE,
                       doc="Mean down step at weights from w_min to w_max, positive downwards.")
     spread_up = Table([0.0003], unit="w", group="Cycle-to-cycle noise", source=_SOURCE, lowest=0,
@@ -76,7 +77,11 @@ def _node_statistics(before: np.ndarray, step: np.ndarray, nodes: np.ndarray, na
         )
     width = nodes[1] - nodes[0]
     weight = np.maximum(1 - np.abs(before[None, :] - nodes[:, None]) / width, 0)
-    weight = np.where(weight.sum(1, keepdims=True) > 0, weight, np.abs(before - nodes[:, None]).argmin(1)[:, None] == np.arange(before.size))
+    weight = np.where(
+        weight.sum(1, keepdims=True) > 0,
+        weight,
+        np.abs(before - nodes[:, None]).argmin(1)[:, None] == np.arange(before.size),
+    )
     total = weight.sum(1)
     mean = weight @ step / total
     square = weight @ step**2 / total

@@ -17,10 +17,11 @@ _CONVERTED = ("dw_min", "up_down", "w_max", "w_min")
 
 
 class SoftBoundsPmax(SpreadDevice):
-    r"""Soft bounds that follow :math:`w(p) = r_{min} + B (1 - e^{-\alpha p})` and reach ``range_max`` after ``p_max`` pulses.
+    r"""Soft bounds that follow :math:`w(p) = r_{min} + B (1 - e^{-\alpha p})`, at ``range_max`` after ``p_max`` pulses.
 
     The conversion is exact for the discrete recursion; aihwkit's own misses its curve and is kept as
-    ``peer_compat``. DNN_NeuroSim's nonlinearity uses the same curve with range -1..1, :math:`\alpha = 1/A` and ``p_max`` levels.
+    ``peer_compat``. DNN_NeuroSim's nonlinearity uses the same curve with range -1..1, :math:`\alpha = 1/A` and
+    ``p_max`` levels.
     """
 
     title = "Soft bounds by measured curve"
@@ -42,7 +43,7 @@ class SoftBoundsPmax(SpreadDevice):
     reverse_offset = Quantity(0.01, **NOT_NEGATIVE, softbounds=(0, 0.5), unit="w", group="Shape", source=_SOURCE,
                               doc="Distance beyond the opposite bound at which a reversed step vanishes.")
     write_noise_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 100), group="Write noise", source=_SOURCE,
-                               doc="Error of a written weight, in units of the converted dw_min, redrawn at each write.")
+                               doc="Error of a written weight, in units of the step, redrawn at each write.")
     apply_write_noise_on_set = Flag(True, group="Write noise", source=_SOURCE,
                                     doc="Also when a weight is set from outside.")
     # fmt: on
@@ -86,8 +87,8 @@ class SoftBoundsPmax(SpreadDevice):
         found = self.soft_bounds()
         if not found["w_min"] < 0 < found["w_max"] or not -1 < found["up_down"] < 1:
             raise ParameterError(
-                f"SoftBoundsPmax: this curve needs bounds [{found['w_min']:g}, {found['w_max']:g}] w, which must enclose 0 "
-                "(allowed: lower < 0 < upper). Shift range_min and range_max."
+                f"SoftBoundsPmax: this curve needs bounds [{found['w_min']:g}, {found['w_max']:g}] w, which must "
+                "enclose 0 (allowed: lower < 0 < upper). Shift range_min and range_max."
             )
 
     @property

@@ -90,11 +90,11 @@ class TemporalTile:
 
     def _in_time(self) -> ops.TimeArrays:
         if self._time is None:
-            self._time = ops.allocate_time(self._arrays, self.device.pack_time())
+            self._time = self._arrays.draw_time(self.device.pack_time())
         return self._time
 
     def _act(self, what: str, **how) -> None:
-        ops.act_in_time(self._arrays, self._in_time(), what, self._advance("time", 1), **how)
+        self._arrays.act_in_time(self._in_time(), what, self._advance("time", 1), **how)
 
     def _time_state(self) -> dict:
         """Return what `_restore_time` needs: nothing but the clock where the values can be drawn again."""

@@ -97,9 +97,7 @@ class Tile(TemporalTile):
         )
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
-        self._arrays = ops.allocate(
-            self.device.header(), self.device.pack(), out_features, in_features, self.seed, self.construction_seed
-        )
+        self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed)
         if count_pulses:
             shape = (out_features, in_features)
             self._arrays.counters = torch.zeros(shape, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32)
@@ -135,7 +133,7 @@ class Tile(TemporalTile):
 
     @property
     def cells(self) -> dict[str, torch.Tensor]:
-        """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``decay_scales``, ...); writable in place."""
+        """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``dwmin_up``, ...); writable in place."""
         return self._arrays.cells | self._in_time().cells
 
     @property
@@ -159,7 +157,8 @@ class Tile(TemporalTile):
         ShapeError
             Wrong shape, dtype or device, NaN or infinity.
         """
-        ops.set_weights(self._arrays, weights, self._advance("set", 1))
+        shape = {"out": self.out_features, "in": self.in_features}
+        self._arrays.write(ops.checked(weights, "weights", shape), self._advance("set", 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
@@ -214,7 +213,7 @@ class Tile(TemporalTile):
         if not self.device.pulsed or kind.startswith("none"):
             self._update_digitally(x, d, lr, bounded=kind == "none_with_device")
         else:
-            ops.update(self._arrays, self._config.update.job(x, d, lr, self._granularity), first)
+            self._arrays.update(self._config.update.job(x, d, lr, self._granularity), first)
 
     def _update_digitally(self, x: torch.Tensor, d: torch.Tensor, lr: float, *, bounded: bool) -> None:
         ops.outer(self._arrays.hidden, x, d, lr)
@@ -259,7 +258,7 @@ class Tile(TemporalTile):
             raise ParameterError(say("directions", odd[0].item(), "must be a direction", "-1, 0, +1", "Use np.sign."))
         _size("read_every", read_every)
         first = self._advance("pulse", sequence.shape[0])
-        return PulseTrace(*ops.pulse(self._arrays, sequence, read_every, first))
+        return PulseTrace(*self._arrays.pulse(sequence, read_every, first))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that defines the tile's future: configuration, states, stream positions."""
@@ -337,10 +336,9 @@ class Tile(TemporalTile):
             )
 
     def _restore(self, state: dict[str, Any]) -> None:
-        device = self.device
-        if set(state["cells"]) != set(ops.schema(device.header())["cells"]):
+        if set(state["cells"]) != set(self.device.cell_names()):
             raise ConfigMismatch(
-                f"tile state: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
+                f"tile state: per-device arrays {sorted(state['cells'])} do not fit {self.device.stem()}. "
                 "Load with config='saved'.",
                 {},
             )
@@ -348,10 +346,8 @@ class Tile(TemporalTile):
         self._steps = dict(state["steps"])
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
-        cells = {n: state["cells"][n].clone() for n in ops.schema(device.header())["cells"]}
-        self._arrays = ops.TileArrays(
-            device.header(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
-        )
+        cells = {n: state["cells"][n].clone() for n in self.device.cell_names()}
+        self._arrays = self.device.arrays_of(cells, self.hidden, self.weights, self.seed, self.construction_seed)
         if state["counters"]:
             self._arrays.counters = tuple(c.clone() for c in state["counters"])
         self._restore_time(state["time"])

@@ -23,7 +23,14 @@ def checked_rate(lr: float, subject: str = "lr") -> float:
     return float(lr)
 
 
-PULSE_TYPES = ("stochastic_compressed", "stochastic", "mean_count", "deterministic_implicit", "none", "none_with_device")
+PULSE_TYPES = (
+    "stochastic_compressed",
+    "stochastic",
+    "mean_count",
+    "deterministic_implicit",
+    "none",
+    "none_with_device",
+)
 _KINDS = {"stochastic_compressed": 0, "stochastic": 0, "mean_count": 1, "deterministic_implicit": 2}
 _LONGEST = 1 << 15  # slots of a train; a longer one only costs memory
 
@@ -38,7 +45,7 @@ class UpdateParameters(Model):
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
     fixed_bl = Flag(True, group="Update", source=_SOURCE,
-                    doc="Off: trains grow beyond desired_bl where the update needs it; ignored with update_bl_management.")
+                    doc="Off: trains grow beyond desired_bl where needed; ignored with update_bl_management.")
     update_bl_management = Flag(True, group="Update", source=_SOURCE,
                                 doc="Choose the train length for each sample: no longer than its largest update needs.")
     update_management = Flag(True, group="Update", source=_SOURCE,

@@ -111,6 +111,7 @@ struct TileOps {
   void (*mvm)(const MvmJob&);
   void (*outer)(float* weights, const float* x, const float* d, float lr, i64 out, i64 in, i64 samples, int threads);
   void (*normals)(u64 seed, u32 stream, u64 step, i64 count, float* out);
+  void (*coincidences)(const UpdateJob&, i64 out, i64 in, u64 seed, i32* counts);  // (samples, out, in), signed
 };
 
 void add_tile_ops(const TileOps&);
