@@ -2,7 +2,7 @@
 # The two commands for everyone (app, test) and a developer's handful. `make help` lists them.
 # Variables: PYTHON=/path/to/python, ARGS="arguments for the command", BROWSER=no (tests without a browser).
 .DEFAULT_GOAL := help
-.PHONY: help app test dev lint wheel lock clean
+.PHONY: help app test dev lint types wheel lock clean
 .SILENT:
 
 VENV := .venv
@@ -32,9 +32,13 @@ endif
 dev: ## install everything for development (tests, JupyterLab, linters)
 	$(call environment,test lab dev)
 
-lint: ## check style and types
+lint: ## check style
 	$(call environment,test dev)
-	$(BIN)/ruff check . && $(BIN)/mypy
+	$(BIN)/ruff check .
+
+types: ## check types
+	$(call environment,test dev)
+	$(BIN)/mypy
 
 wheel: ## build a wheel into dist/
 	$(call environment,)

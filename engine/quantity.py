@@ -8,12 +8,17 @@ files (TOML), the documentation and the error messages.
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 import param
 
 from engine.errors import ParameterError, near_miss, say
+
+
+# The class whose constructor runs: param asks a parameter of the class that declares it, the user wrote another name.
+_UNDER_CONSTRUCTION: ContextVar[type | None] = ContextVar("under_construction", default=None)
 
 
 def _plain(value: Any) -> Any:
@@ -37,9 +42,9 @@ class _Sourced:
     """What `Quantity`, `Flag` and `Choice` share: naming themselves in an error."""
 
     def _subject(self) -> str:
-        owner = self.owner
+        owner, made = self.owner, _UNDER_CONSTRUCTION.get()
         cls = owner if isinstance(owner, type) else type(owner)
-        return f"{cls.__name__}.{self.name}"
+        return f"{(made if made and issubclass(made, cls) else cls).__name__}.{self.name}"
 
 
 class Quantity(_Sourced, param.Number):
@@ -185,7 +190,11 @@ class Model(param.Parameterized):
         for name in values:
             if name not in known:
                 self._unknown(name)
-        super().__init__(**{k: _plain(v) for k, v in values.items()})
+        token = _UNDER_CONSTRUCTION.set(type(self))
+        try:
+            super().__init__(**{k: _plain(v) for k, v in values.items()})
+        finally:
+            _UNDER_CONSTRUCTION.reset(token)
         self.check()
 
     def __setattr__(self, name, value):

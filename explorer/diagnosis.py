@@ -168,7 +168,7 @@ def _build_mismatches(info: dict[str, Any]) -> Iterator[Finding]:
     if not (sources / "bindings.cpp").exists():
         return  # a wheel: its sources cannot change
     newest = max(path.stat().st_mtime for path in sources.rglob("*") if path.is_file())
-    compiled = Path(sys.modules["engine._core"].__file__)
+    compiled = Path(str(sys.modules["engine._core"].__file__))
     if newest > compiled.stat().st_mtime:
         yield Finding("kernels", "note", f"{compiled} is older than its sources",
                       "If you have changed them, build again: pip install -e . (or make app).")  # fmt: skip

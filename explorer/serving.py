@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import OhmscapeError, say
 
 if TYPE_CHECKING:
     from panel.io.server import Server
 
+PACKAGE = Path(__file__).resolve().parent
 FIRST = "device_lab"
 """The app that the root address opens."""
 
@@ -37,8 +37,7 @@ def apps() -> dict[str, Path]:
     ServingError
         When there are none.
     """
-    package = Path(importlib.util.find_spec("explorer").origin).parent
-    places = (package / "apps", package.parent / "apps")
+    places = (PACKAGE / "apps", PACKAGE.parent / "apps")
     for folder in places:
         found = {path.stem: path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")}
         if found:
@@ -70,7 +69,7 @@ def _port_message(address: str, port: int, problem: OSError) -> str:
                "Leave it out to serve this machine only.")  # fmt: skip
 
 
-def build_server(address: str, port: int, origins: list[str], *, warm: bool = True) -> Server:
+def build_server(address: str, port: int, origins: list[str], *, first_query: str = "", warm: bool = True) -> Server:
     """Return a server with all apps, bound but not started.
 
     Parameters
@@ -81,6 +80,8 @@ def build_server(address: str, port: int, origins: list[str], *, warm: bool = Tr
         TCP port; 0 takes a free one (then read ``server.port``).
     origins : list of str
         Further ``host:port`` under which a browser may open the pages (for a proxy or another machine).
+    first_query : str
+        Added to the address that the root leads to, such as ``"state=..."``.
     warm : bool
         Run each app once before the first visitor, who then need not wait for the imports.
     """
@@ -88,8 +89,9 @@ def build_server(address: str, port: int, origins: list[str], *, warm: bool = Tr
     import panel as pn
     from tornado.web import RedirectHandler
 
-    found = {name: str(path) for name, path in apps().items()}
-    to_first = ("/", RedirectHandler, {"url": f"/{FIRST}", "permanent": False})
+    found: dict[str, Any] = {name: str(path) for name, path in apps().items()}
+    target = f"/{FIRST}?{first_query}" if first_query else f"/{FIRST}"
+    to_first = ("/", RedirectHandler, {"url": target, "permanent": False})
     return pn.io.server.get_server(
         found,
         port=port,

@@ -26,11 +26,15 @@ STOP_LIMIT_S = 30
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, so that a new file needs no line."""
+    """Mark by folder, so that a new file needs no line; browser tests come last.
+
+    Playwright keeps an event loop running in the main thread from its first test on, in which no other loop can start.
+    """
     for item in items:
         below = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ()
         if below and below[0] in FOLDER_MARKERS:
             item.add_marker(FOLDER_MARKERS[below[0]])
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,9 @@ from engine import presets
 from engine.errors import ParameterError
 from explorer import cli, diagnosis, serving
 from explorer.cli import commands, output
+from explorer.cli.commands import serve
+from explorer.labs import link
+from explorer.labs.state import DeviceState
 
 OHMSCAPE = [sys.executable, "-m", "explorer.cli"]
 
@@ -72,7 +75,16 @@ def test_no_command_prints_help_and_fails(capsys):
     assert "COMMAND" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["prsets"], ["presets", "--seed", "x"], ["serve", "--port", "http"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prsets"],
+        ["presets", "--seed", "x"],
+        ["serve", "--seed", "-1"],
+        ["serve", "--port", "http"],
+        ["serve", "--po", "1"],  # no abbreviations
+    ],
+)
 def test_wrong_usage_is_one_line_with_status_2(arguments, tmp_path):
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 2
@@ -258,14 +270,18 @@ def test_check_port_impossible_target_raises(address, port):
         serving.check_port(address, port)
 
 
+def test_serve_seed_becomes_a_link_that_the_device_lab_restores():
+    state = DeviceState()
+    assert link.restore(state, serve._first_query(7).removeprefix("state=")) == ""
+    assert state.seed == 7
+    assert serve._first_query(0) == ""
+
+
 def test_apps_are_found_and_the_first_is_among_them():
     assert serving.FIRST in serving.apps()
 
 
 def test_apps_none_found_names_the_places(monkeypatch, tmp_path):
-    class Spec:
-        origin = str(tmp_path / "explorer" / "__init__.py")
-
-    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(serving, "PACKAGE", tmp_path / "explorer")
     with pytest.raises(serving.ServingError, match="looked in"):
         serving.apps()

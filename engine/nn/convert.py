@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.errors import ConfigMismatch, ParameterError, say
+from engine.errors import ConfigMismatch, ParameterError, ShapeError, say
 from engine.nn.linear import AnalogLinear
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
@@ -34,12 +34,22 @@ def convert(model: torch.nn.Module, config: TileConfig, *, seed: int = 0) -> tor
     Raises
     ------
     ParameterError
-        If the model has no ``torch.nn.Linear``.
+        If the model has no ``torch.nn.Linear``, or two of them share one weight.
     """
     if isinstance(model, torch.nn.Linear):
         return _analog(model, config, derive_seed(seed, "layer", ""))
     twin = copy.deepcopy(model)
-    found = [(name, m) for name, m in twin.named_modules() if type(m) is torch.nn.Linear]
+    found = {name: m for name, m in twin.named_modules() if type(m) is torch.nn.Linear}
+    _check_convertible(model, found)
+    new = {layer: _analog(layer, config, derive_seed(seed, "layer", name)) for name, layer in found.items()}
+    for name, layer in list(twin.named_modules(remove_duplicate=False)):  # one layer may stand under several names
+        if layer in new:
+            parent, _, leaf = name.rpartition(".")
+            setattr(twin.get_submodule(parent), leaf, new[layer])
+    return twin
+
+
+def _check_convertible(model: torch.nn.Module, found: dict[str, torch.nn.Linear]) -> None:
     if not found:
         raise ParameterError(
             say(
@@ -50,10 +60,14 @@ def convert(model: torch.nn.Module, config: TileConfig, *, seed: int = 0) -> tor
                 "Pass a model with linear layers.",
             )
         )
-    for name, layer in found:
-        parent, _, leaf = name.rpartition(".")
-        setattr(twin.get_submodule(parent), leaf, _analog(layer, config, derive_seed(seed, "layer", name)))
-    return twin
+    owners: dict[int, str] = {}
+    for name, layer in found.items():
+        other = owners.setdefault(id(layer.weight), name)
+        if other != name:
+            raise ParameterError(
+                f"convert.model: layers {other}, {name} share one weight, but tiles cannot (allowed: a weight of its "
+                "own for each layer). Untie them, or use one module twice."
+            )
 
 
 def _analog(layer: torch.nn.Linear, config: TileConfig, seed: int) -> AnalogLinear:
@@ -85,22 +99,44 @@ def load_state(model: torch.nn.Module, state: dict[str, Any], *, config: str = "
     Raises
     ------
     ConfigMismatch
-        With ``config="same"`` and a difference; the model is unchanged then.
+        With ``config="same"`` and a difference.
+    ParameterError, ShapeError, StateError
+        Keys, shapes or a format that do not fit.
+
+    Notes
+    -----
+    Everything is checked before anything is loaded: after an error the model is unchanged.
     """
     layers = analog_layers(model)
-    saved = {name: state[_extra_key(name)] for name in layers if _extra_key(name) in state}
+    _check_fit(model, state)
+    saved = {name: state[_extra_key(name)] for name in layers}
+    for name, tile_state in saved.items():  # format and size first: they say more than a difference of configuration
+        layers[name].tile.check_loadable(tile_state, config="saved", subject=f"{name}: tile state")
     if config == "same":
         _refuse_differences(layers, saved)
     for name, tile_state in saved.items():
+        layers[name].tile.check_loadable(tile_state, config=config, subject=f"{name}: tile state")
+    for name, tile_state in saved.items():
         layers[name].tile.load_state_dict(tile_state, config=config)
-    rest = {k: v for k, v in state.items() if not k.endswith("_extra_state")}
-    missing = model.load_state_dict(rest, strict=False)
-    lost = [k for k in missing.missing_keys if not k.endswith("_extra_state")] + list(missing.unexpected_keys)
+    own = {f"{name}.{part}".lstrip(".") for name in layers for part in ("weight", "_extra_state")}
+    model.load_state_dict({k: v for k, v in state.items() if k not in own}, strict=False)
+
+
+def _check_fit(model: torch.nn.Module, state: dict[str, Any]) -> None:
+    """Raise unless ``state`` has the model's keys, and each tensor the model's shape."""
+    here = model.state_dict()
+    lost = [f"{k} is missing" for k in here if k not in state] + [f"{k} is unknown" for k in state if k not in here]
     if lost:
         raise ParameterError(
-            f"load_state: keys that do not fit: {', '.join(lost)} (allowed: those of model.state_dict()). "
+            f"load_state: {', '.join(lost)} (allowed: the keys of model.state_dict()). "
             "Build the model the way it was saved."
         )
+    for key, value in here.items():
+        if isinstance(value, torch.Tensor) and state[key].shape != value.shape:
+            raise ShapeError(
+                f"load_state, {key}: got shape {tuple(state[key].shape)}, the model has {tuple(value.shape)}. "
+                "Build the model the way it was saved."
+            )
 
 
 def _extra_key(name: str) -> str:

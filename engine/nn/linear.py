@@ -29,6 +29,7 @@ class AnalogWeight(torch.nn.Parameter):
 
     def __deepcopy__(self, memo) -> AnalogWeight:
         twin = AnalogWeight(copy.deepcopy(self.tile, memo))
+        twin.requires_grad_(self.requires_grad)
         memo[id(self)] = twin
         return twin
 
@@ -49,7 +50,8 @@ class _AnalogProduct(torch.autograd.Function):
     def backward(ctx, d: torch.Tensor):
         (x,) = ctx.saved_tensors
         d = d.contiguous()
-        ctx.weight.pending.append((x.detach(), d.detach()))
+        if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
+            ctx.weight.pending.append((x.detach(), d.detach()))
         return (ctx.weight.tile.backward(d) if ctx.needs_input_grad[0] else None), None
 
 
@@ -112,6 +114,20 @@ class AnalogLinear(torch.nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restore the tile; a differing configuration raises `ConfigMismatch` (see `engine.nn.load_state`)."""
         self.tile.load_state_dict(state)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
+        """Check before torch copies anything; the tile's state is the truth, ``weight`` only its visible part."""
+        saved = state_dict.get(f"{prefix}_extra_state")
+        if saved is not None:
+            self.tile.check_loadable(saved, config="same")
+        elif f"{prefix}weight" in state_dict:
+            errors.append(
+                f"{prefix}weight: comes without the state of a tile (allowed: the state_dict of an analog model). "
+                "Load it into the digital model, then call engine.nn.convert."
+            )
+            return
+        kept = {**local_metadata, "assign_to_params_buffers": False}  # the weight stays the tile's memory
+        super()._load_from_state_dict(state_dict, prefix, kept, strict, missing, unexpected, errors)
 
     def _apply(self, fn, recurse=True):
         probe = fn(torch.zeros(1))

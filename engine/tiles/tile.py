@@ -294,16 +294,36 @@ class Tile(TemporalTile):
         StateError
             The state has a format this version does not know.
         """
-        if config not in ("same", "saved", "keep"):
-            raise ParameterError(say("config", config, "is not an option", "same, saved, keep", "Choose one of these."))
-        self._check_loadable(state)
-        differences = self._config.differences(state["config"])
-        if differences and config == "same":
-            raise ConfigMismatch(_tell(differences), differences)
-        if differences and config == "saved":
+        self.check_loadable(state, config=config)
+        if config == "saved":
             self._config = TileConfig.from_dict(state["config"])
             self._granularity = self.device.granularity
         self._restore(state)
+
+    def check_loadable(self, state: dict[str, Any], *, config: str = "same", subject: str = "tile state") -> None:
+        """Raise what `load_state_dict` would raise, and change nothing; ``subject`` begins the message."""
+        if config not in ("same", "saved", "keep"):
+            raise ParameterError(say("config", config, "is not an option", "same, saved, keep", "Choose one of these."))
+        if state.get("format") != _FORMAT:
+            raise StateError(
+                f"{subject} format = {state.get('format')!r}: unknown (allowed: {_FORMAT}). "
+                "Load it with the version of Ohmscape that saved it."
+            )
+        if state["hidden"].shape != self.hidden.shape:
+            raise ShapeError(
+                f"{subject}: got (out, in) = {tuple(state['hidden'].shape)}, this tile has "
+                f"{tuple(self.hidden.shape)}. Build the tile with the saved size."
+            )
+        differences = self._config.differences(state["config"])
+        if differences and config == "same":
+            raise ConfigMismatch(_tell(subject, differences), differences)
+        device = TileConfig.from_dict(state["config"]).device if config == "saved" else self.device
+        if set(state["cells"]) != set(device.cell_names()):
+            raise ConfigMismatch(
+                f"{subject}: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
+                "Load with config='saved'.",
+                differences,
+            )
 
     def __deepcopy__(self, memo) -> Tile:
         twin = Tile.from_config(
@@ -323,25 +343,7 @@ class Tile(TemporalTile):
         self._steps[stream] += steps
         return first
 
-    def _check_loadable(self, state: dict[str, Any]) -> None:
-        if state.get("format") != _FORMAT:
-            raise StateError(
-                f"tile state format = {state.get('format')!r}: unknown (allowed: {_FORMAT}). "
-                "Load it with the version of Ohmscape that saved it."
-            )
-        if state["hidden"].shape != self.hidden.shape:
-            raise ShapeError(
-                f"tile state: got (out, in) = {tuple(state['hidden'].shape)}, this tile has "
-                f"{tuple(self.hidden.shape)}. Build the tile with the saved size."
-            )
-
     def _restore(self, state: dict[str, Any]) -> None:
-        if set(state["cells"]) != set(self.device.cell_names()):
-            raise ConfigMismatch(
-                f"tile state: per-device arrays {sorted(state['cells'])} do not fit {self.device.stem()}. "
-                "Load with config='saved'.",
-                {},
-            )
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
         self._steps = dict(state["steps"])
         self.hidden.copy_(state["hidden"])
@@ -371,10 +373,10 @@ def _size(name: str, value: int) -> int:
     return int(value)
 
 
-def _tell(differences: dict[str, tuple[Any, Any]]) -> str:
+def _tell(subject: str, differences: dict[str, tuple[Any, Any]]) -> str:
     shown = "; ".join(f"{k}: saved {a!r}, here {b!r}" for k, (a, b) in list(differences.items())[:8])
     more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
     return (
-        f"tile state: its configuration differs from this tile's ({shown}{more}). "
+        f"{subject}: its configuration differs from this tile's ({shown}{more}). "
         "Load with config='saved' to take the saved one, or config='keep' to keep this one."
     )

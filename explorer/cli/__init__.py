@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from explorer.cli import commands, output
 
 SEED_HELP = "seed of every random number [1]; the same seed gives the same result (default: 0)"
+SEED_LIMIT = 2**53 - 1  # what an experiment takes; larger ones do not survive JSON exactly
 JSON_HELP = "also write the result as JSON to FILE; '-' writes it to standard output instead of the table"
 
 
@@ -25,6 +26,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. Try: {self.prog} --help\n")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > SEED_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number from 0 to {SEED_LIMIT}")
+    return int(text)
 
 
 def _version() -> str:
@@ -44,11 +51,11 @@ def build_parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, module in commands.found().items():
-        sub = subparsers.add_parser(name, help=module.SUMMARY, description=module.__doc__.partition("\n\n")[0])
+        sub = subparsers.add_parser(name, help=module.SUMMARY, description=(module.__doc__ or "").partition("\n\n")[0])
         if name == _chosen(arguments):
             module.add_arguments(sub)
             common = sub.add_argument_group("every command")
-            common.add_argument("--seed", type=int, default=0, metavar="N", help=SEED_HELP)
+            common.add_argument("--seed", type=_seed, default=0, metavar="N", help=SEED_HELP)
             common.add_argument("--json", metavar="FILE", help=JSON_HELP)
             common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import param
 
@@ -14,6 +14,8 @@ from engine.devices import Device
 from engine.errors import ParameterError, near_miss
 from engine.quantity import Model
 from explorer.experiments import Experiment
+
+Kind = TypeVar("Kind", bound=Experiment)
 
 _PREFIX = "parameter_"
 _OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
@@ -45,7 +47,7 @@ def _add_option(group: Any, cls: type[Experiment], name: str) -> None:
             metavar = "N" if about["integer"] else "X"
             group.add_argument(flag, type=_number, metavar=metavar, help=_help(about), **common)
     elif isinstance(cls.param[name], param.List) and cls.param[name].item_type is int:
-        doc = f"{' '.join(cls.param[name].doc.split())} Separated by commas."
+        doc = f"{' '.join((cls.param[name].doc or '').split())} Separated by commas."
         group.add_argument(flag, type=_numbers, metavar="N,N,...", help=doc, **common)
 
 
@@ -78,7 +80,7 @@ def _numbers(text: str) -> list[int]:
 _numbers.__name__ = "list of numbers"
 
 
-def experiment(options: argparse.Namespace, cls: type[Experiment]) -> Experiment:
+def experiment(options: argparse.Namespace, cls: type[Kind]) -> Kind:
     """Return the experiment that the options describe.
 
     Raises

@@ -86,7 +86,5 @@ def get(name: str) -> type[Experiment]:
     known = classes()
     if name not in known:
         hint = near_miss(name, known) or " Give the class name of an experiment."
-        raise ParameterError(
-            f"Experiment {name!r}: there is none (allowed: {', '.join(known) or 'none'}).{hint}"
-        )
+        raise ParameterError(f"Experiment {name!r}: there is none (allowed: {', '.join(known) or 'none'}).{hint}")
     return known[name]

@@ -39,10 +39,7 @@ def encode(declaration: param.Parameter, value: Any, subject: str) -> Any:
     if isinstance(declaration, Quantity) and not isinstance(value, bool) and value is not None:
         return int(value) if declaration.integer else _encode_float(float(value))
     if isinstance(declaration, param.List) and isinstance(value, list):
-        return [
-            _encode_model(declaration, v, subject) if isinstance(v, Model) else _plain(v, subject)
-            for v in value
-        ]
+        return [_encode_model(declaration, v, subject) if isinstance(v, Model) else _plain(v, subject) for v in value]
     return _plain(value, subject)
 
 

@@ -55,6 +55,13 @@ class Training(Experiment):
                                  doc="Pulse trains of the update.")
     # fmt: on
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Load what every run needs, once in each worker: data, and the parts of torch that load late."""
+        network = networks.get(cls.param["network"].default)
+        model = network.build(0)
+        torch.nn.functional.cross_entropy(model(network.data().x_train[:1]), network.data().y_train[:1]).backward()
+
     def config(self) -> TileConfig:
         """Return the configuration of every tile."""
         return TileConfig(self.device, self.forward, self.backward, self.update)

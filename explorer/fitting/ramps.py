@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .checks import MIN_READINGS
+from .errors import refusal
 from .trace import DOWN, UP, Trace
 
 
@@ -73,7 +74,13 @@ def usable_ramps(traces: Iterable[Trace]) -> tuple[list[Ramp], int]:
 
 
 def averaged(ramps: list[Ramp]) -> list[Ramp]:
-    """Return the mean ramp of each direction over the pulse counts that all its ramps have."""
+    """Return the mean ramp of each direction over the pulse counts that all its ramps have.
+
+    Raises
+    ------
+    MeasuredDataError
+        If these are fewer than three.
+    """
     means = []
     for direction in (UP, DOWN):
         group = [ramp for ramp in ramps if ramp.direction == direction]
@@ -83,6 +90,11 @@ def averaged(ramps: list[Ramp]) -> list[Ramp]:
         for ramp in group[1:]:
             shared = np.intersect1d(shared, ramp.pulses)
         shared = np.unique(shared)
+        if shared.size < MIN_READINGS:
+            name = "up" if direction == UP else "down"
+            rule = f"the {len(group)} {name} ramps have too few pulse counts in common"
+            allowed = f"at least {MIN_READINGS}"
+            raise refusal("fit cycles 'average'", int(shared.size), rule, allowed, "Use cycles='joint'.")
         rows = [_at(ramp, shared) for ramp in group]
         means.append(Ramp("mean", 0, direction, shared, np.mean(rows, axis=0), len(group)))
     return means

@@ -23,6 +23,12 @@ from .trace import DOWN, UP
 SMALLEST_SLOPE = -0.999999
 """A slope of -1 puts the state on its bound with one pulse; beyond, steps overshoot."""
 
+LARGEST_SLOPE = 1.0
+"""Steps that more than double over one unit of weight are no device response."""
+
+_LARGEST_EXPONENT = 100.0
+"""Growth beyond exp(100) during a trial is cut, its square would overflow; no fitted curve comes near."""
+
 _ROUNDS = 20
 
 
@@ -68,7 +74,7 @@ def both(shapes: Mapping[int, Shape]) -> tuple[Shape, Shape]:
 def powers(slope: float, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ``lam**n`` and ``(lam**n - 1) / slope`` (its limit ``n`` at slope 0)."""
     exponent = np.asarray(n, dtype=float) * np.log1p(slope)
-    exponent = np.minimum(exponent, 300.0)  # a trial slope far too large must not overflow
+    exponent = np.minimum(exponent, _LARGEST_EXPONENT)
     offset = np.expm1(exponent) / slope if slope != 0 else np.asarray(n, dtype=float)
     return np.exp(exponent), offset
 
@@ -167,7 +173,7 @@ def affine_guess(stack: Stack, keep: np.ndarray | None = None) -> Shape:
     weight = np.ones(stack.y.size) if keep is None else keep.astype(float)
     columns = [_centred(stack, x, weight) for x in (stack.n, area, stack.y)]
     solution = np.linalg.lstsq(np.stack(columns[:2], axis=1), columns[2], rcond=None)[0]
-    return Shape(float(solution[0]), max(float(solution[1]), SMALLEST_SLOPE / 2))
+    return Shape(float(solution[0]), float(np.clip(solution[1], SMALLEST_SLOPE / 2, LARGEST_SLOPE / 2)))
 
 
 def _centred(stack: Stack, x: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -87,9 +87,11 @@ class Table:
 
     def numbers_in(self, column: int, rows: np.ndarray) -> np.ndarray:
         """Return the cells ``rows`` of a column as finite float64; raises as `numbers`."""
-        cells = [to_decimal_point(c, self.decimal) for c in self.columns[column][rows]]
+        cells = self.columns[column][rows].tolist()
+        if self.decimal == ",":
+            cells = [to_decimal_point(c, self.decimal) for c in cells]
         try:
-            values = np.array([_number(c) for c in cells], dtype=float)
+            values = np.array(list(map(_number, cells)), dtype=float)
         except ValueError:
             bad = next(i for i, c in enumerate(cells) if not is_number(c))
             raise self._not_a_number(int(rows[bad]), column) from None
@@ -203,7 +205,7 @@ def _ragged(message: str, separator: str, source: str, head: int):
 
 def _table(frame: pd.DataFrame, separator: str, source: str, head: int) -> Table:
     """Strip cells, drop blank rows and trailing blank columns, find header and decimal mark."""
-    grid = [np.array([c.strip() for c in frame[j]], dtype=object) for j in frame.columns]
+    grid = [np.array([c.strip() for c in frame[j].tolist()], dtype=object) for j in frame.columns]
     while len(grid) > 1 and not any(grid[-1]):
         grid.pop()
     filled = np.logical_or.reduce([column != "" for column in grid])

@@ -16,7 +16,7 @@ from typing import Any
 
 import dask
 import psutil
-from distributed import Client, Event, Future, LocalCluster
+from distributed import Client, Event, Future, LocalCluster, Status
 
 from explorer.experiments.provenance import package_version
 from explorer.jobs import worker
@@ -70,12 +70,14 @@ class Cluster:
         _refuse_unguarded_script()
         self.topic = topic
         self._local: LocalCluster | None = None
+        self._client: Any = None  # a Client once connected
         self._settings = dask.config.set(_SETTINGS) if address is None else None
         self._log_level = _DASK_LOG.level
         _DASK_LOG.setLevel(logging.CRITICAL)  # the runner says in one line what happened
         try:
             self._local = None if address else _start_local(workers)
-            self._client = Client(address or self._local, set_as_default=False, timeout=CONNECT_S, name="ohmscape-jobs")
+            target = address or self._local
+            self._client = Client(target, set_as_default=False, timeout=CONNECT_S, name="ohmscape-jobs")
             self._client.subscribe_topic(topic, lambda event: on_event(event[1]))
             self._client.register_plugin(worker.WarmWorker(0 if address else NICE))
             if address:
@@ -88,6 +90,13 @@ class Cluster:
     def is_local(self) -> bool:
         """Whether the worker processes are children of this process."""
         return self._local is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is, or will be, a worker to run a job; a nanny may give up restarting its worker."""
+        if self._local is None:
+            return self._client is not None and self._client.status in ("running", "connecting")
+        return any(n.status in (Status.running, Status.starting) for n in self._local.workers.values())
 
     def submit(self, key: str, request: dict[str, Any]) -> Future:
         """Hand a job to the scheduler; ``worker.execute`` runs it."""
@@ -121,14 +130,15 @@ class Cluster:
 
     def close(self) -> None:
         """End the connection and, of a local cluster, every process; safe to call twice."""
-        client = getattr(self, "_client", None)
-        if client is not None:
-            client.close(timeout=2)
-        if self._local is not None:
-            _end_workers(self._local)
-            with suppress(TimeoutError):  # the processes are gone; only the books are not closed
-                self._local.close(timeout=5)
-            self._local = None
+        client, local = self._client, self._local
+        self._client = self._local = None
+        if local is not None:
+            _end_workers(local)
+        for part in (client, local):
+            # the processes are gone; Dask's own bookkeeping may fail while the interpreter ends
+            with suppress(Exception):
+                if part is not None:
+                    part.close(timeout=5)
         if self._settings is not None:
             self._settings.__exit__(None, None, None)
             self._settings = None

@@ -186,7 +186,7 @@ class Job:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the state is final; return whether it is."""
-        return self._over.wait(timeout_s)
+        return self.finished or self._over.wait(timeout_s)  # who has just read "done" need not wait at all
 
     def result(self, timeout_s: float | None = None) -> xr.Dataset:
         """Wait for the end and return the data.

@@ -33,6 +33,7 @@ log = logging.getLogger("explorer.jobs")
 
 GRACE_S = 3.0
 """A job that was asked to stop and does not within this time loses its worker process."""
+_LOOK_S = 0.05
 _ATTEMPTS = 3
 _REMEMBERED = 200
 
@@ -65,7 +66,7 @@ class JobRunner:
         self.workers = workers
         self.max_active, self.max_per_owner = max_active, max_per_owner
         self._jobs: dict[str, Job] = {}
-        self._futures: dict[str, Future] = {}
+        self._handed: dict[str, tuple[Job, Future]] = {}
         self._cluster: Cluster | None = None
         self._todo: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -164,14 +165,13 @@ class JobRunner:
     def _work(self) -> None:
         while True:
             try:
-                work = self._todo.get(timeout=0.5)
+                work = self._todo.get(timeout=_LOOK_S if self._handed else None)
             except queue.Empty:
-                work = _nothing
+                work = self._look
             if work is None:
                 break
             try:
                 work()
-                self._end_deaf_jobs()
             except Exception:
                 log.exception("the job thread goes on after an error")
         if self._cluster is not None:
@@ -182,36 +182,54 @@ class JobRunner:
         try:
             self._started()
         except JobError as err:
-            log.error("%s", err)
+            if not self._closed:
+                log.error("%s", err)
 
     def _started(self) -> Cluster:
+        if self._cluster is not None and not self._cluster.is_alive:
+            self._start_again()
         if self._cluster is None:
             from explorer.jobs.cluster import Cluster, default_workers
 
-            count = self.workers or default_workers()
-            self._cluster = Cluster(self.address, count, f"ohmscape-{uuid.uuid4().hex}", self._on_event)
             # Registered after the handlers of Dask and multiprocessing, so run before them: those wait for
             # worker processes that nobody has told to end.
             atexit.register(self.shutdown)
+            count = self.workers or default_workers()
+            self._cluster = Cluster(self.address, count, f"ohmscape-{uuid.uuid4().hex}", self._on_event)
         return self._cluster
 
     def _dispatch(self, job: Job) -> None:
-        if job.finished:
+        if job.finished:  # cancelled, or the server ends
             return
         try:
             cluster = self._started()
-        except JobError as err:
-            job.finish("failed", error=str(err), message="failed")
-            log.error("%s", err)
+            job.tell("waiting for a worker")
+            future = cluster.submit(f"{job.id}-{job.attempt}", self._request(cluster, job))
+        except Exception as err:
+            if job.finish("failed", error=_not_handed(job, err), message="failed"):
+                log.error("%s", job.error)
             return
-        job.tell("waiting for a worker")
-        future = cluster.submit(f"{job.id}-{job.attempt}", self._request(cluster, job))
-        self._futures[job.id] = future
-        future.add_done_callback(lambda done: self._later_quiet(lambda: self._settle(job, done)))
+        self._handed[job.id] = (job, future)
 
-    def _later_quiet(self, work: Callable[[], None]) -> None:
-        if not self._closed:
-            self._todo.put(work)
+    def _look(self) -> None:
+        """See which jobs have ended; a future's own callbacks would need a thread that is gone at exit."""
+        for job, future in list(self._handed.values()):
+            if future.status != "pending":
+                self._settle(job, future)
+            else:
+                self._end_if_deaf(job)
+        if self._handed and self._cluster is not None and not self._cluster.is_alive:
+            self._start_again()
+
+    def _start_again(self) -> None:
+        """Give up a cluster without workers; what waited there is handed to a new one."""
+        log.error("the worker processes are gone and did not come back; new ones are started")
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+        handed, self._handed = list(self._handed.values()), {}
+        for job, _ in handed:
+            self._hand_in_again(job)
 
     @staticmethod
     def _request(cluster: Cluster, job: Job) -> dict[str, Any]:
@@ -235,19 +253,19 @@ class JobRunner:
             job.report(message["fraction"], message["message"], list(message["events"]))
 
     def _settle(self, job: Job, future: Future) -> None:
+        del self._handed[job.id]
         if future.status == "finished":
             self._conclude(job, future.result())
-        elif future.status == "error" and job.cancel_asked is None and self._never_began(job):
-            job.attempt += 1  # it only waited on the worker that died under another job
+        else:
+            self._hand_in_again(job)
+
+    def _hand_in_again(self, job: Job) -> None:
+        """Save a job that only waited on a worker that died; one that had begun is lost."""
+        if job.state == "queued" and job.attempt + 1 < _ATTEMPTS:
+            job.attempt += 1
             self._dispatch(job)
-            return
         else:
             self._lost(job)
-        self._futures.pop(job.id, None)
-
-    @staticmethod
-    def _never_began(job: Job) -> bool:
-        return job.state == "queued" and job.attempt + 1 < _ATTEMPTS
 
     def _conclude(self, job: Job, outcome: dict[str, Any]) -> None:
         state, error = outcome["state"], outcome.get("error")
@@ -284,25 +302,22 @@ class JobRunner:
             job.finish("cancelled", message="cancelled")
         else:
             job.tell("stopping")
-        self._later_quiet(lambda: self._stop(job))
+        self._todo.put(lambda: self._stop(job))
 
     def _stop(self, job: Job) -> None:
-        if self._cluster is None or job.id not in self._futures:
+        if self._cluster is None or job.id not in self._handed:
             return
         self._cluster.ask_to_stop(_cancel_event(job))
         if job.status.pid is None:  # still waiting: the scheduler drops it
-            self._futures.pop(job.id).cancel()
+            self._handed.pop(job.id)[1].cancel()
 
-    def _end_deaf_jobs(self) -> None:
+    def _end_if_deaf(self, job: Job) -> None:
         """End the process of a job that does not look at its progress, so that a cancel always works."""
-        now = time.monotonic()
-        for job_id in list(self._futures):
-            job = self._jobs.get(job_id)
-            if job is None or job.finished or job.cancel_asked is None or now - job.cancel_asked < GRACE_S:
-                continue
-            pid = job.status.pid
-            if pid is not None and self._cluster is not None and self._cluster.end_process(pid):
-                log.warning("job %s: did not stop within %g s; its process %d was ended", job.id, GRACE_S, pid)
+        if job.cancel_asked is None or time.monotonic() - job.cancel_asked < GRACE_S:
+            return
+        pid = job.status.pid
+        if pid is not None and self._cluster is not None and self._cluster.end_process(pid):
+            log.warning("job %s: did not stop within %g s; its process %d was ended", job.id, GRACE_S, pid)
 
     def _check_limits(self, owner: str | None) -> None:
         active = [j for j in self._jobs.values() if not j.finished]
@@ -324,8 +339,11 @@ class JobRunner:
             del self._jobs[job.id]  # its run is in the results
 
 
-def _nothing() -> None:
-    """Be the work of a moment without work."""
+def _not_handed(job: Job, err: Exception) -> str:
+    if isinstance(err, JobError):
+        return str(err)
+    why = f"{type(err).__name__}: {' '.join(str(err).split())}"
+    return f"{job.experiment_class}: could not be handed to a worker ({why}). Submit it again."
 
 
 def _cancel_event(job: Job) -> str:

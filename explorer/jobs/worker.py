@@ -34,7 +34,7 @@ _MAX_PENDING = 200
 
 
 class WarmWorker(WorkerPlugin):
-    """Prepares a worker process once: low priority, everything imported, one torch thread.
+    """Prepares a worker process once: everything imported, one torch thread, low priority.
 
     Parameters
     ----------
@@ -50,8 +50,6 @@ class WarmWorker(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Run in the worker process before it takes tasks."""
-        if self.nice and hasattr(os, "nice"):
-            os.nice(self.nice)
         import torch
 
         # the networks here are small: a second thread costs more than it brings, and workers share the cores
@@ -59,6 +57,8 @@ class WarmWorker(WorkerPlugin):
         for cls in classes().values():
             _prepare(cls)
         to_bytes(xr.Dataset({"n": ((), 0.0)}))  # brings in the file format
+        if self.nice and hasattr(os, "nice"):
+            os.nice(self.nice)  # last: on a busy machine the imports alone would take minutes at low priority
 
 
 def _prepare(cls: type[Experiment]) -> None:

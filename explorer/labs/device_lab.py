@@ -10,10 +10,13 @@ from panel.viewable import Viewable, Viewer
 
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.measured_panel import MeasuredPanel
 from explorer.views.parameters import ParameterPanel
 from explorer.views.picker import DevicePicker
 from explorer.views.response import ResponseView
+from explorer.views.share import SharePanel
 from explorer.views.simulation import SimulationPanel
+from explorer.views.training_panel import TrainingPanel
 
 TITLE = "Ohmscape device lab"
 _NOTEBOOK_SIDE_PX = 330
@@ -72,9 +75,16 @@ class DeviceLab(Viewer):
         return [DevicePicker(self.state), ParameterPanel(self.state), SimulationPanel(self.state)]
 
     def _main(self) -> list[Viewable]:
-        response = ResponseView(self.state)
-        sections = theme.tabs(("Step and symmetry", response.details))
-        return [response.overview, sections]
+        response, measured = ResponseView(self.state), MeasuredPanel(self.state)
+        training, share = TrainingPanel(self.state), SharePanel(self.state)
+        sections = theme.tabs(
+            ("Step and symmetry", response.details),
+            ("Measured data", measured),
+            ("Train", training.view),
+            ("Share", share.view),
+            dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
+        )
+        return [response.overview, sections, *training.carriers, *share.carriers]
 
 
 def _prepare_notebook() -> None:

@@ -9,7 +9,7 @@ import param
 from panel.viewable import Viewable, Viewer
 
 from engine.devices import Device
-from explorer.fitting import Measured, MeasuredDataError, Normalised
+from explorer.fitting import Measured, MeasuredDataError
 from explorer.views import theme
 from explorer.views.number_box import NumberBox
 
@@ -43,6 +43,7 @@ class Mapping(Viewer):
         self.scale, self.unit = 1.0, "1"
         self._measured: Measured | None = None
         self._setting = False
+        self._found = (0.0, 1.0, "")  # usual ends in the displayed unit, and where they come from
         self.boxes = {n: NumberBox(n, 0, unit="w" if n[0] == "w" else "1", doc=tip, width=_WIDTH, sizing_mode=None)
                       for n, tip in _TIPS.items()}  # fmt: skip
         for box in self.boxes.values():
@@ -60,6 +61,8 @@ class Mapping(Viewer):
         """Take a measurement, with the ends found in it as −1 and 1."""
         self._measured = measured
         self.scale, self.unit = display_unit(measured)
+        low, high, rule = usual_ends(measured)
+        self._found = _rounded(low / self.scale), _rounded(high / self.scale), rule
         for name in ("g_lo", "g_hi"):
             self.boxes[name].set_unit(self.unit)
         self.as_read.visible = measured.unit == "1"
@@ -67,8 +70,7 @@ class Mapping(Viewer):
 
     def set(self, w_lo: float, w_hi: float) -> None:
         """Map the ends found in the data to these weights."""
-        found = self._measured.normalise(w_lo, w_hi)
-        self._put(g_lo=_rounded(found.g_lo / self.scale), g_hi=_rounded(found.g_hi / self.scale), w_lo=w_lo, w_hi=w_hi)
+        self._put(g_lo=self._found[0], g_hi=self._found[1], w_lo=w_lo, w_hi=w_hi)
 
     def set_range(self, device: Device) -> str:
         """Map the ends to the nominal bounds of a device; return why not, where it has none."""
@@ -80,8 +82,7 @@ class Mapping(Viewer):
 
     def set_as_read(self) -> None:
         """Take readings for weights."""
-        found = self._measured.normalise()
-        low, high = _rounded(found.g_lo), _rounded(found.g_hi)
+        low, high, _ = self._found
         self._put(g_lo=low, g_hi=high, w_lo=low, w_hi=high)
 
     def _put(self, **values: float) -> None:
@@ -111,10 +112,9 @@ class Mapping(Viewer):
         self.normalised = normalised
 
     def _words(self) -> str:
-        found = self._measured.normalise()
-        ends = (_rounded(found.g_lo / self.scale), _rounded(found.g_hi / self.scale))
-        own = (self.boxes["g_lo"].value, self.boxes["g_hi"].value) == ends
-        return f"Straight line from readings to weights; g_lo and g_hi: {found.rule if own else 'set by hand'}."
+        low, high, rule = self._found
+        own = (self.boxes["g_lo"].value, self.boxes["g_hi"].value) == (low, high)
+        return f"Straight line from readings to weights; g_lo and g_hi: {rule if own else 'set by hand'}."
 
 
 def display_unit(measured: Measured) -> tuple[float, str]:
@@ -124,6 +124,16 @@ def display_unit(measured: Measured) -> tuple[float, str]:
     summary = measured.summary()
     largest = max(abs(summary.low), abs(summary.high))
     return next((pair for pair in _PREFIXES if largest >= pair[0]), _PREFIXES[-1])
+
+
+def usual_ends(measured: Measured) -> tuple[float, float, str]:
+    """Return ``(low, high, rule)``: the ends of the ramps, or of all readings where the ramps run backwards."""
+    try:
+        found = measured.normalise()
+    except MeasuredDataError:  # up pulses lower the readings: worth a look all the same
+        summary = measured.summary()
+        return summary.low, summary.high, "lowest and highest reading, because up pulses lower the readings"
+    return found.g_lo, found.g_hi, found.rule
 
 
 def _rounded(value: float) -> float:

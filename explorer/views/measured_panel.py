@@ -11,6 +11,7 @@ from panel.viewable import Viewable, Viewer
 
 from engine.errors import OhmscapeError
 from explorer.fitting import MAX_BYTES
+from explorer.fitting.ramps import usable_ramps
 from explorer.fitting.units import ALLOWED, CURRENT
 from explorer.labs.state import DeviceState
 from explorer.views import theme
@@ -50,8 +51,13 @@ class MeasuredPanel(Viewer):
                                  sizing_mode=None, margin=0)  # fmt: skip
         self.voltage = NumberBox("Read voltage", 0.1, unit="V", doc="Turns a current into a conductance: G = I / V.",
                                  width=140, sizing_mode=None)  # fmt: skip
+        self.simulate = theme.button("", description="Half up and half down, as long as the longest measured ramp")
         self.clear = theme.button("Remove all", icon="delete")
-        self.names, self.summary, self.warnings = theme.row(margin=(6, 0)), theme.html(), theme.warning_box(visible=False)
+        self.names, self.summary, self.warnings = (
+            theme.row(margin=(6, 0)),
+            theme.html(),
+            theme.warning_box(visible=False),
+        )
         self.mapping, self.plot, self.fits = Mapping(), MeasuredPlot(), FitSection(state)
         self.map_problem = theme.error_box(visible=False)
         self.hint = self._hint()
@@ -83,6 +89,8 @@ class MeasuredPanel(Viewer):
 
     def _connect(self) -> None:
         self.clear.on_click(lambda _: self.remove_all())
+        self.simulate.on_click(lambda _: self.state.param.update(n_pulses=self._pulses()))
+        self.state.param.watch(self._offer_pulses, "n_pulses")
         self.replace.on_click(lambda _: self._replace())
         self.unit.param.watch(self._read_again, "value")
         self.voltage.param.watch(self._read_again, "value")
@@ -101,7 +109,7 @@ class MeasuredPanel(Viewer):
                          theme.row(example, margin=(10, 0, 0, 0)), sizing_mode="stretch_width", margin=0)  # fmt: skip
 
     def _loaded_view(self) -> Viewable:
-        read = theme.row(self.unit, self.voltage, self.clear, margin=(12, 0, 0, 0))
+        read = theme.row(self.unit, self.voltage, self.simulate, self.clear, margin=(12, 0, 0, 0))
         return pn.Column(
             self.summary, self.names, self.warnings, read, self.mapping, self.mapping.rule, self.map_problem,
             self.plot, self.fits, sizing_mode="stretch_width", margin=(10, 0, 0, 0),
@@ -120,10 +128,24 @@ class MeasuredPanel(Viewer):
         summary = str(files.measured.summary()).replace("uS", "µS")
         self.summary.object = theme.pair_markup(summary, f"Read as: {files.measured.format_name}")
         self.names.objects = [self._file_chip(name) for name in files.contents]
-        notes = files.measured.warnings
-        theme.say_warning(self.warnings, ". ".join(notes) + "." if notes else "", "Good to know:")
+        notes = dict.fromkeys(f"{note[0].upper()}{note[1:]}." for note in files.measured.warnings)
+        theme.say_warning(self.warnings, " ".join(notes))
         self.mapping.start(files.measured)
+        self._offer_pulses()
         self.shown.objects = [self.loaded]
+
+    def _pulses(self) -> int:
+        """Return how many pulses the model must get to be as long as the data."""
+        ramps, _ = usable_ramps(self.files.measured.traces)
+        longest = max((int(ramp.pulses.max()) for ramp in ramps), default=self.state.n_pulses // 2)
+        return min(2 * longest, self.state.param.n_pulses.bounds[1])
+
+    def _offer_pulses(self, *events) -> None:
+        """Offer to simulate as many pulses as were measured, where that is not so already."""
+        if self.files.measured is None:
+            return
+        pulses = self._pulses()
+        self.simulate.param.update(label=f"Simulate {pulses} pulses", visible=pulses != self.state.n_pulses)
 
     def _not_loaded(self, problem: Exception) -> None:
         """Say why not; what was there stays."""
@@ -159,7 +181,7 @@ class MeasuredPanel(Viewer):
         if normalised is None:
             return
         self.fits.take(normalised)
-        self.plot.show(normalised, self.mapping.scale, self.mapping.unit)
+        self.plot.draw(normalised, self.mapping.scale, self.mapping.unit)
         self.state.measured = normalised
 
     def _file_chip(self, name: str) -> Viewable:

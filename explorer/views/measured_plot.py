@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearAxis, Range1d, Span
+from bokeh.models import ColumnDataSource, LinearAxis, Range1d
+from bokeh.models.annotations import Span
 from panel.viewable import Viewable, Viewer
 
 from explorer.fitting import FitResult, Normalised
@@ -90,14 +91,16 @@ class MeasuredPlot(Viewer):
         super().__init__()
         self.singles, self.means, self.fitted = (ColumnDataSource({"pulse": [], "w": []}) for _ in range(3))
         self._turn = 0
-        self.readings = Range1d(0, 1)
-        self.plot = theme.figure(("Pulse number", "1"), ("Weight", "w"), height=320, y_range=Range1d(-1, 1))
+        self.readings = Range1d(start=0, end=1)
+        self.plot = theme.figure(("Pulse number", "1"), ("Weight", "w"), height=320, y_range=Range1d(start=-1, end=1))
         self.plot.extra_y_ranges = {"reading": self.readings}
         self.axis = LinearAxis(y_range_name="reading", axis_label="Reading")
         self.plot.add_layout(self.axis, "right")
         self.line, self.dots = self._data()
         mean = self.plot.line("pulse", "w", source=self.means, line_color=theme.MEASURED, line_width=2.5)
-        fit = self.plot.line("pulse", "w", source=self.fitted, line_color=theme.NOMINAL, line_width=2.5, line_dash=[6, 3])
+        fit = self.plot.line(
+            "pulse", "w", source=self.fitted, line_color=theme.NOMINAL, line_width=2.5, line_dash=[6, 3]
+        )
         self.change = Span(dimension="height", location=0, line_color=theme.NEUTRAL, line_dash=[2, 4], visible=False)
         self.plot.add_layout(self.change)
         theme.legend(self.plot, [("measured", [self.line, self.dots]), ("mean of ramps", [mean]), ("fit", [fit])])
@@ -114,7 +117,7 @@ class MeasuredPlot(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
-    def show(self, normalised: Normalised, scale: float, unit: str) -> None:
+    def draw(self, normalised: Normalised, scale: float, unit: str) -> None:
         """Draw a measurement; ``scale`` readings are one of ``unit``."""
         drawn = drawing(normalised)
         self._turn = drawn.turn

@@ -57,7 +57,7 @@ class NumberBox(Viewer):
 
     @classmethod
     def of(cls, model: type[Model], name: str, label: str = "", unit: str = "", **layout: Any) -> NumberBox:
-        """Return the box of one parameter of a model class: meaning, bounds, default and (unless given) unit are its own."""
+        """Return the box of one parameter of a model class: meaning, bounds and default are its own."""
         about = model.describe(name)
 
         def check(number: float) -> None:

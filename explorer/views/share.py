@@ -51,7 +51,7 @@ class _Text:
 
     def __init__(self, label: str, filename: str = ""):
         self.shown = theme.html("")
-        self.held = pn.widgets.TextInput(visible=False)  # belongs outside the tabs: what they hide is not in the page
+        self.held = pn.widgets.TextInput(visible=False)  # among the panel's carriers, see there
         self.copy = theme.button(f"Copy {label}", icon="content_copy")
         self.copy.js_on_click(args={"text": self.held}, code=_COPY)
         buttons = [self.copy]
@@ -92,12 +92,14 @@ class SharePanel(Viewer):
         self.loaded = theme.info_box("The device is on show.", visible=False)
         self.entry = address.QueryEntry(STATE_ARGUMENT)
         self._settling: object | None = None
-        self._view = self._layout()
+        # Invisible, but the page must have drawn them: they belong outside tabs, which draw only what is chosen.
+        self.carriers = [self.link.held, self.toml.held, self.snippet.held, self.entry.carrier]
+        self.view = self._layout()
         self._show()
         state.param.watch(self._changed, _WATCHED)
 
     def __panel__(self) -> Viewable:
-        return self._view
+        return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)
 
     def take(self, text: str) -> bool:
         """Show the device of a TOML file, or the state of a link; return whether there was one."""
@@ -113,9 +115,8 @@ class SharePanel(Viewer):
         )  # fmt: skip
         texts = {"Link": self.link, "TOML": self.toml, "Python": self.snippet}
         sections = theme.tabs(*((name, text.view) for name, text in texts.items()), ("Import", way_in))
-        hidden = [text.held for text in texts.values()]
         subtitle = "A link that restores everything on show, files for elsewhere."
-        return theme.card("Share", sections, *hidden, self.entry.carrier, subtitle=subtitle)
+        return theme.card("Share", sections, subtitle=subtitle)
 
     def _changed(self, *events) -> None:
         """Follow the state once it rests."""

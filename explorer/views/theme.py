@@ -28,6 +28,7 @@ from explorer.palette import (  # noqa: F401  (views take their colours from her
     TRACE_ALPHA,
     UP,
 )
+from explorer.views.icons import svg
 from explorer.views.live import undelayed
 
 GAP = 16
@@ -35,7 +36,11 @@ GAP = 16
 
 _SHARED = {
     "shape": {"borderRadius": 8},
-    "typography": {"h6": {"fontSize": "0.95rem", "fontWeight": 600}},
+    "chart_style": "minimal",  # in a notebook too, where the kit would draw frames
+    "typography": {
+        "fontFamily": "Roboto, 'Helvetica Neue', Helvetica, Arial, sans-serif",  # as in theme.css
+        "h6": {"fontSize": "0.95rem", "fontWeight": 600},
+    },
 }
 _LIGHT = {
     "palette": {
@@ -211,12 +216,12 @@ def _box(kind: str, title: str, message: str) -> str:
 def button(label: str, *, icon: str = "", primary: bool = False, **kw: Any) -> pmui.Button:
     """Return a button; one primary button at most in a card."""
     look = {"variant": "contained", "color": "primary"} if primary else {"variant": "outlined", "color": "default"}
-    return pmui.Button(label=label, icon=icon or None, size="small", **{"margin": 0} | look | kw)
+    return pmui.Button(label=label, icon=svg(icon) if icon else None, size="small", **{"margin": 0} | look | kw)
 
 
 def icon_button(icon: str, description: str, **kw: Any) -> pmui.IconButton:
     """Return a small button that is only an icon; ``description`` is its tooltip and its name for screen readers."""
-    return pmui.IconButton(icon=icon, description=description, size="small", **{"margin": 0} | kw)
+    return pmui.IconButton(icon=svg(icon), description=description, size="small", **{"margin": 0} | kw)
 
 
 @undelayed
@@ -343,7 +348,7 @@ def row(*objects: Any, **layout: Any) -> pn.FlexBox:
 
 def text_box(label: str, value: str = "", *, description: str = "", **kw: Any) -> pmui.TextInput:
     """Return a one-line text field; ``description`` is its tooltip."""
-    return pmui.TextInput(label=label, value=value, description=description or None, size="small",
+    return pmui.TextInput(label=label, value=value, description=description, size="small",
                           **{"margin": 0, "sizing_mode": "stretch_width"} | kw)  # fmt: skip
 
 
@@ -371,5 +376,7 @@ def progress_bar(**kw: Any) -> pmui.LinearProgress:
 
 def download(label: str, filename: str, callback: Callable[[], io.IOBase], **kw: Any) -> pmui.FileDownload:
     """Return a button that saves what ``callback`` returns (an open file) under ``filename``."""
-    return pmui.FileDownload(callback=callback, filename=filename, label=label, auto=True, embed=False,
-                             color="default", variant="outlined", size="small", **{"margin": 0} | kw)  # fmt: skip
+    made = pmui.FileDownload(callback=callback, filename=filename, label=label, auto=True, embed=False,
+                             **{"margin": 0, "size": "small"} | kw)  # fmt: skip
+    made.param.update(color="default", variant="outlined")  # its constructor warns of any colour
+    return made

@@ -88,7 +88,9 @@ def differences(experiment: Training, device: Device, seed: int) -> list[str]:
     ran = experiment.device
     if type(ran) is not type(device):
         return [f"{ran.title} → {device.title}"]
-    changed = [f"{n} {_word(a)} → {_word(getattr(device, n))}" for n, a in ran.values().items() if a != getattr(device, n)]
+    changed = [
+        f"{n} {_word(a)} → {_word(getattr(device, n))}" for n, a in ran.values().items() if a != getattr(device, n)
+    ]
     return changed + ([f"seed {experiment.seed} → {seed}"] if experiment.seed != seed else [])
 
 

@@ -69,22 +69,28 @@ class TrainingPanel(Viewer):
         self.problem = theme.error_box(visible=False)
         self.stale_box = theme.warning_box(visible=False)
         self.its_device = theme.button("Show its device", visible=False)
-        self.empty = theme.empty_box("No training yet", "Set the device at the left, then start: the first epoch shows in seconds.")
+        self.empty = theme.empty_box(
+            "No training yet", "Set the device at the left, then start: the first epoch shows in seconds."
+        )
         self.table = theme.html(visible=False)
         self.drawn = pn.Column(sizing_mode="stretch_width", margin=0)  # Bokeh complains of plots without a point
         self.runs = RecentRuns(self.open_run)
         self.entry = address.QueryEntry(ARGUMENT)
         self._poller = pn.state.add_periodic_callback(self.poll, POLL_MS, start=False)
-        self._view = self._layout()
+        self.carriers = [self.entry.carrier]  # invisible; outside tabs, which draw only what is chosen
+        self.view = self._layout()
         self._connect()
         self._show()
         self._come_back()
 
     def __panel__(self) -> Viewable:
-        return self._view
+        return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)
 
     def run(self, *events) -> None:
         """Start a training with the device on show; one that still runs here is cancelled first."""
+        if self.settings.problem:  # else it would run with a value that is not the one on show
+            self._say(self.settings.problem)
+            return
         try:
             experiment = self.settings.experiment(self.state.device, self.state.seed)
             if self.followed is not None:
@@ -102,7 +108,7 @@ class TrainingPanel(Viewer):
         except OhmscapeError as error:
             self._say(str(error))
             return
-        self.settings.show(self.followed.experiment)
+        self.settings.take(self.followed.experiment)
 
     def follow(self, followed: FollowedJob) -> None:
         """Show a job from now on."""
@@ -151,7 +157,7 @@ class TrainingPanel(Viewer):
         stale = theme.row(self.stale_box, self.its_device, flex_wrap="nowrap")
         return theme.card(
             "Train with this device", self.settings, buttons, self.bar, self.problem, stale, self.empty, self.table,
-            self.drawn, theme.accordion(("Earlier runs", self.runs)), self.entry.carrier, subtitle=_SUBTITLE,
+            self.drawn, theme.accordion(("Earlier runs", self.runs)), subtitle=_SUBTITLE,
         )  # fmt: skip
 
     def _adopt(self) -> None:
@@ -165,7 +171,7 @@ class TrainingPanel(Viewer):
     def _draw(self) -> None:
         """Show the newest numbers and all that depends on them."""
         followed = self.followed
-        self.plots.show(followed.history, followed.experiment.device)
+        self.plots.draw(followed.history, followed.experiment.device)
         self._compare()
         self._show()
 
@@ -263,7 +269,14 @@ def _row(name: str, outcome: Outcome, digital: float) -> list[str]:
     gap = 100 * (outcome.accuracy - digital)
     shown = "" if outcome.kind == "baseline" or math.isnan(gap) else f"{gap:+.1f} points".replace("-", "−")
     seconds = f"{outcome.seconds_per_epoch:.2g} s"
-    return [name, f"{100 * outcome.accuracy:.1f}{spread} %", shown, f"{outcome.loss:.3g}", seconds, str(outcome.n_seeds)]
+    return [
+        name,
+        f"{100 * outcome.accuracy:.1f}{spread} %",
+        shown,
+        f"{outcome.loss:.3g}",
+        seconds,
+        str(outcome.n_seeds),
+    ]
 
 
 def _owner() -> str | None:

@@ -5,18 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import panel as pn
-from bokeh.models import (
-    BasicTicker,
-    BasicTickFormatter,
-    ColorBar,
-    ColumnDataSource,
-    HoverTool,
-    Legend,
-    LegendItem,
-    LogColorMapper,
-    Range1d,
-    Span,
-)
+from bokeh.models import BasicTicker, BasicTickFormatter, ColumnDataSource, HoverTool, LogColorMapper, Range1d
+from bokeh.models.annotations import ColorBar, Legend, LegendItem, Span
 from panel.viewable import Viewable, Viewer
 
 from engine.devices import Device
@@ -40,7 +30,7 @@ class CurvePlot:
 
     def __init__(self, quantity: str, label: str, unit: str, *, height: int = 300):
         self.quantity, self._factor = quantity, _PERCENT.get(quantity, 1.0)
-        self.plot = theme.figure(("Epoch", "1"), (label, unit), height=height, x_range=Range1d(0.5, 1.5))
+        self.plot = theme.figure(("Epoch", "1"), (label, unit), height=height, x_range=Range1d(start=0.5, end=1.5))
         self.plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
         self.sources: dict[str, ColumnDataSource] = {}
         self._renderers: dict[str, tuple] = {}
@@ -48,27 +38,29 @@ class CurvePlot:
         self._legend = Legend(items=[], orientation="horizontal", click_policy="hide", location="top_left", padding=0,
                               margin=4)  # fmt: skip
         self.plot.add_layout(self._legend, "above")
-        for name, (title, color, dash) in _LOOKS.items():
-            self._add(name, title, color, dash)
-        for k, color in enumerate(_COMPARED_COLORS):
-            self._add(f"compared{k}", "", color, "dotdash")
-        shown = [renderers[1] for renderers in self._renderers.values()]
         digits = "0.0" if self._factor > 1 else "0.000"
         value = f"@mean{{{digits}}} {unit if unit != '1' else ''}"
-        self.plot.add_tools(
-            HoverTool(renderers=shown, tooltips=[("epoch", "@epoch"), (label, value), ("seeds", "@n")], mode="mouse")
-        )
+        self.hover = HoverTool(tooltips=[("epoch", "@epoch"), (label, value), ("seeds", "@n")], mode="mouse")
+        self.plot.add_tools(self.hover)
+        for name in _LOOKS:
+            self._add(name)
 
-    def _add(self, name: str, title: str, color: str, dash) -> None:
+    def _add(self, name: str) -> None:
+        title, color, dash = _LOOKS.get(name) or ("", _COMPARED_COLORS[int(name[-1])], "dotdash")
         source = ColumnDataSource({c: [] for c in ("epoch", "mean", "low", "high", "n")})
         band = self.plot.varea("epoch", "low", "high", source=source, fill_color=color, fill_alpha=theme.BAND_ALPHA)
         line = self.plot.line("epoch", "mean", source=source, line_color=color, line_width=2.5, line_dash=dash)
         dots = self.plot.scatter("epoch", "mean", source=source, size=5, fill_color=color, line_color=None)
         self.sources[name], self._renderers[name] = source, (band, line, dots)
         self._items[name] = LegendItem(label=title, renderers=[line, band, dots])
+        self.hover.renderers = [renderers[1] for renderers in self._renderers.values()]
 
     def draw(self, name: str, curve: Curve) -> None:
         """Show a curve under one of the names ``analog``, ``baseline``, ``compared0``, ..."""
+        if name not in self.sources:  # making one costs as much as a whole card; most pages compare nothing
+            if not curve.epoch.size:
+                return
+            self._add(name)
         self.sources[name].data = {
             "epoch": curve.epoch,
             "mean": curve.mean * self._factor,
@@ -101,8 +93,8 @@ class WeightPlot:
 
     def __init__(self, layer: str, *, height: int = 240):
         self.layer = layer
-        self.plot = theme.figure(("Epoch", "1"), ("Weight", "w"), height=height, x_range=Range1d(0.5, 1.5),
-                                 y_range=Range1d(-1, 1))  # fmt: skip
+        self.plot = theme.figure(("Epoch", "1"), ("Weight", "w"), height=height, x_range=Range1d(start=0.5, end=1.5),
+                                 y_range=Range1d(start=-1, end=1))  # fmt: skip
         self.plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
         self.source = ColumnDataSource({n: [] for n in ("image", "x", "y", "dw", "dh")})
         self.mapper = LogColorMapper(palette=_PALETTE, low=_LEAST_PERCENT, high=100, nan_color="#00000000",
@@ -112,7 +104,9 @@ class WeightPlot:
                        background_fill_color=None, formatter=BasicTickFormatter(use_scientific=False))  # fmt: skip
         self.plot.add_layout(bar, "right")
         self.plot.grid.visible = False
-        self.bounds = [Span(dimension="width", line_color=theme.NOMINAL, line_dash=[6, 3], line_width=1.5) for _ in "lh"]
+        self.bounds = [
+            Span(dimension="width", line_color=theme.NOMINAL, line_dash=[6, 3], line_width=1.5) for _ in "lh"
+        ]
         for span in self.bounds:
             self.plot.add_layout(span)
         self.plot.add_tools(HoverTool(tooltips=[("epoch", "$x{0}"), ("weight", "$y{0.000} w"),
@@ -166,7 +160,7 @@ class TrainingPlots(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
-    def show(self, history: History, device: Device | None) -> None:
+    def draw(self, history: History, device: Device | None) -> None:
         """Draw all there is of a run on ``device``."""
         for curve in self._curves:
             for kind in _LOOKS:
@@ -193,7 +187,9 @@ class TrainingPlots(Viewer):
 
     def fade(self, faded: bool) -> None:
         """Draw the current run pale."""
-        for plot in (*self._curves, *self.weights.values()):
+        for curve in self._curves:
+            curve.fade(faded)
+        for plot in self.weights.values():
             plot.fade(faded)
         self.refresh()
 

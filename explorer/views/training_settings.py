@@ -45,7 +45,7 @@ class TrainingSettings(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
-    def show(self, experiment: Training) -> None:
+    def take(self, experiment: Training) -> None:
         """Set the boxes to those of a run."""
         for name, box in self.boxes.items():
             box.value = getattr(experiment, name)

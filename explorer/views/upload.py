@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import panel as pn
-import panel.models.file_dropper  # so that every page that may show one has its script  # noqa: F401
+import panel.models.file_dropper  # so that every page that may show one has its script
 from panel.viewable import Viewable, Viewer
 
 CHUNK_BYTES = 1_000_000
@@ -20,6 +20,8 @@ _CSS = """
 .bk-input.filepond--root, .bk-input.filepond--root .filepond--drop-label { background: transparent; }
 .bk-input.filepond--root { border: 1px dashed var(--border-color, #808B98); border-radius: 8px; }
 .bk-input.filepond--root .filepond--drop-label { color: var(--panel-on-surface-color); cursor: pointer; }
+.filepond--drop-label label { font-size: 14px; }
+.filepond--file .filepond--file-status-sub, .filepond--file .filepond--file-info-sub { opacity: .9; }
 .filepond--label-action { text-decoration-color: currentColor; }
 /* What has arrived is listed by the view that asked for it. */
 .filepond--item[data-filepond-item-state="processing-complete"] { display: none; }
@@ -89,4 +91,6 @@ class Upload(Viewer):
 def too_large(name: str, limit: int) -> str:
     """Word the refusal of a file that is larger than ``limit`` bytes."""
     allowed = f"{limit / 1e6:g} MB"
-    return f"size of {name} = more than {allowed}: the file is too large (allowed: at most {allowed}). Load a smaller one."
+    return (
+        f"size of {name} = more than {allowed}: the file is too large (allowed: at most {allowed}). Load a smaller one."
+    )

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "plugin"
-PATIENCE_S = 60.0
+PATIENCE_S = 200.0
 
 SERVER = """
 import sys, time

@@ -30,6 +30,12 @@ def test_job_begins_queued_and_keeps_its_final_state(job):
     assert (job.state, job.fraction, job.message, job.events) == ("failed", 0.5, "half", [{"a": 1}])
 
 
+def test_job_seen_as_finished_is_waited_for_no_more(job):
+    job._over.wait = None  # a view may look between the two last steps of finish
+    job.finish("failed", error="x")
+    assert job.wait(0)
+
+
 def test_job_every_change_raises_the_version(job):
     seen = [job.version]
     for change in (lambda: job.tell("a"), lambda: job.begin(1), lambda: job.report(0.1, "b", [])):

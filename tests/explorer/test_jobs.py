@@ -15,7 +15,8 @@ from explorer import jobs, results
 from explorer.experiments import Experiment
 from explorer.jobs import JobError, JobLimit, JobRunner, UnknownJob
 
-PATIENCE_S = 60.0  # far beyond what anything here takes; a hang fails instead of blocking the suite
+PATIENCE_S = 200.0  # low-priority workers starve on a busy machine; a hang fails before the suite's timeout
+STEP_S = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def begun(job):
 
 
 def long_count(probe, **kw):
-    return probe.Counting(steps=2000, step_s=0.02, **kw)
+    return probe.Counting(steps=20_000, step_s=STEP_S, **kw)
 
 
 def test_job_runs_in_another_process_and_stores_its_result(cluster, probe):
@@ -117,8 +118,12 @@ def test_submit_later_change_of_parameters_does_not_reach_the_job(cluster, probe
 def test_cancel_running_job_stops_within_a_second_and_stores_nothing(cluster, probe):
     job = cluster.submit(long_count(probe))
     begun(job)
+    seen = job.events[-1]["step"]
     job.cancel()
-    assert job.wait(1.0)  # the promise to the user; measured 0.1 to 0.3 s
+    assert job.wait(PATIENCE_S)
+    # One second of steps, counted in steps so that a starved worker does not fail it; the first 10 of them
+    # may have been done and not yet told. Measured on an idle machine: 5 to 20.
+    assert job.events[-1]["step"] - seen < 1.0 / STEP_S
     assert (job.state, job.error, job.message) == ("cancelled", None, "cancelled")
     assert results.listing() == []
     with pytest.raises(JobError, match="was cancelled"):
@@ -192,6 +197,19 @@ def test_job_that_never_looks_at_its_progress_is_cancelled_all_the_same(cluster,
     assert job.message == "stopping"
     assert job.wait(PATIENCE_S)
     assert (job.state, job.error) == ("cancelled", None)
+
+
+def test_worker_that_nobody_restarts_is_replaced_by_a_new_one(cluster, probe):
+    running = cluster.submit(long_count(probe))
+    waiting = cluster.submit(probe.Counting(steps=2))
+    pid = begun(running)
+    cluster._cluster._local.scale(0)  # its nanny leaves too
+    os.kill(pid, signal.SIGKILL)
+    assert running.wait(PATIENCE_S)
+    assert running.state == "failed"
+    assert "ended while the job ran" in running.error
+    assert waiting.wait(PATIENCE_S)
+    assert (waiting.state, waiting.error) == ("done", None)
 
 
 def test_get_from_another_session_is_the_same_job(cluster, probe):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serve the apps to a browser until Ctrl+C; the root address opens the device lab.
+"""Serve the apps to a browser until Ctrl+C; the root address opens the device lab, with the given seed.
 
 Without further arguments only this machine can reach them.
 """
@@ -33,7 +33,13 @@ def run(options: argparse.Namespace) -> int:
     from explorer import serving
 
     print("starting ...", file=sys.stderr, flush=True)
-    server = serving.build_server(options.address, options.port, options.allow_origin, warm=not options.no_warm)
+    server = serving.build_server(
+        options.address,
+        options.port,
+        options.allow_origin,
+        first_query=_first_query(options.seed),
+        warm=not options.no_warm,
+    )
     address = serving.url(server)
     result = {"url": address, "port": server.port, "apps": list(serving.apps()), "pid": os.getpid()}
     output.deliver(result, f"Ohmscape: {address} (Ctrl+C stops it)", options.json)
@@ -47,6 +53,16 @@ def run(options: argparse.Namespace) -> int:
     server.io_loop.start()
     print("stopped", file=sys.stderr, flush=True)
     return 0
+
+
+def _first_query(seed: int) -> str:
+    """Return the link that opens the device lab with ``seed``; nothing for the lab's own default."""
+    if seed == 0:
+        return ""
+    from explorer.labs import link
+    from explorer.labs.state import DeviceState
+
+    return f"state={link.encode(DeviceState(seed=seed))}"
 
 
 def _has_display() -> bool:

@@ -47,7 +47,7 @@ class Long(Format):
         direction = directions_of(table, column["direction"])
         value, unit = _values(table, column, options)
         extras = {name: table.numbers(column[name]) for name in EXTRAS if name in column}
-        group = pd.MultiIndex.from_arrays([device, cycle]).factorize()[0]
+        group = pd.DataFrame({"d": device, "c": cycle}).groupby(["d", "c"], sort=False).ngroup().to_numpy()
         order = np.argsort(group, kind="stable")
         index = table.whole_numbers(column["index"])
         repeat = _check_order(table, group, index, extras.get("read_index"), order)

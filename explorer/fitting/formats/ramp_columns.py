@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import refusal
-from ..table import Table
+from ..table import Table, is_number, to_decimal_point
 from ..trace import Trace, pulse_trace
 from .base import Format, Options, Reading
 from .directions import infer
@@ -27,6 +27,7 @@ class RampColumns(Format):
 
     def read(self, table: Table, options: Options) -> Reading:
         check_names(table)
+        _refuse_numbers(table)
         columns = [ending_in_blanks(table, j) for j in range(table.n_columns)]
         directions, warnings = infer(table, columns, options)
         cycle = {1: 0, -1: 0}
@@ -50,3 +51,13 @@ def check_names(table: Table) -> None:
             rule = f"the name is used twice, first in column {seen[name] + 1}"
             raise refusal(subject, name, rule, "one name per column", "Rename or delete the column.")
         seen[name] = j
+
+
+def _refuse_numbers(table: Table) -> None:
+    """Refuse a header with a number in it: more likely a first row of readings with a text among them."""
+    for j, name in enumerate(table.header or ()):
+        if is_number(to_decimal_point(name, table.decimal)):
+            rule = "a number among the names of the columns"
+            remedy = "Rename this column, or correct the text if row 1 holds readings."
+            subject = f"{table.source} row {int(table.rows[0]) - 1} column {j + 1}"
+            raise refusal(subject, name, rule, "names only, or numbers only", remedy)

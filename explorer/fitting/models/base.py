@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 import lmfit
 import numpy as np
 
-from ..recursion import SMALLEST_SLOPE, Form, Projection, Shape, project
+from ..recursion import LARGEST_SLOPE, SMALLEST_SLOPE, Form, Projection, Shape, project
 from ..stack import Stack
+from ..trace import DIRECTION_NAMES
+
+SLOPE_LIMITS = (SMALLEST_SLOPE, LARGEST_SLOPE)
+
+NEAR_LIMIT = 1e-3
+"""Distance from a limit at which the optimiser counts as stopped by it."""
 
 _TOLERANCE = 1e-13
 """Relative change of parameters and residuals at which the optimiser stops; near machine precision, so
@@ -65,8 +71,8 @@ def least_squares(form: Form, start: Shape, stack: Stack) -> Solution:
     """Fit the free numbers of a form to the ramps of one direction, starting points free."""
     parameters = lmfit.Parameters()
     for name in form.names:
-        low = SMALLEST_SLOPE if name == "slope" else -np.inf
-        parameters.add(name, value=getattr(start, name), min=low)
+        low, high = SLOPE_LIMITS if name == "slope" else (-np.inf, np.inf)
+        parameters.add(name, value=getattr(start, name), min=low, max=high)
 
     def residual(trial: lmfit.Parameters) -> np.ndarray:
         return stack.y - project(form.shape(*(trial[n].value for n in form.names)), stack).curve
@@ -81,8 +87,12 @@ def least_squares(form: Form, start: Shape, stack: Stack) -> Solution:
         max_nfev=_MAX_EVALUATIONS,
     )
     free = np.array([result.params[n].value for n in form.names])
-    notes = () if result.success else (f"the optimiser stopped early: {result.message}",)
-    return Solution(stack, form, free, project(form.shape(*free), stack), result, notes)
+    shape = form.shape(*free)
+    notes = [] if result.success else [f"the optimiser stopped early: {result.message}"]
+    if np.isclose(shape.slope, SLOPE_LIMITS, atol=NEAR_LIMIT).any():
+        name = DIRECTION_NAMES[stack.direction]
+        notes.append(f"{name} steps change by their own size over one unit of weight: the fit is at its limit")
+    return Solution(stack, form, free, project(shape, stack), result, tuple(notes))
 
 
 class ResponseModel(ABC):

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every range of docs/physics/devices.md is enforced, and the message names the parameter (T40)."""
+
+import numpy as np
+import pytest
+
+from engine import devices
+from engine.devices.exp_step import ExpStep
+from engine.devices.linear_step import LinearStep
+from engine.devices.soft_bounds import SoftBounds
+from engine.errors import ParameterError
+from engine.quantity import Quantity
+
+TINY = 1e-6
+# Parameter: (a value just inside, a value just outside) for each end; the ends of docs/physics/devices.md, section 2.1.
+COMMON = {
+    "dw_min": [(TINY, 0.0), (TINY, -TINY)],
+    "dw_min_dtod": [(0.0, -TINY)],
+    "dw_min_std": [(0.0, -TINY), (1000.0, -1.0)],
+    "up_down": [(1 - TINY, 1.0), (-1 + TINY, -1.0), (0.0, 1.5)],
+    "up_down_dtod": [(0.0, -TINY)],
+    "w_max_dtod": [(0.0, -TINY)],
+    "w_min_dtod": [(0.0, -TINY)],
+    "corrupt_devices_prob": [(0.0, -TINY), (1.0, 1 + TINY)],
+    "corrupt_devices_range": [(0.0, -TINY)],
+}
+HARD = COMMON | {"w_max": [(0.0, -TINY)], "w_min": [(0.0, TINY)]}
+SOFT = COMMON | {"w_max": [(TINY, 0.0), (TINY, -TINY)], "w_min": [(-TINY, 0.0), (-TINY, TINY)]}
+WRITTEN = {"write_noise_std": [(0.0, -TINY)]}
+RANGES = {
+    "constant_step": HARD,
+    "linear_step": HARD | WRITTEN | {n: [(0.0, -TINY)] for n in ("gamma_up_dtod", "gamma_down_dtod", "reverse_offset")},
+    "soft_bounds": SOFT | WRITTEN | {"reverse_offset": [(0.0, -TINY)]},
+    "soft_bounds_reference": SOFT
+    | WRITTEN
+    | {n: [(0.0, -TINY)] for n in ("slope_up_dtod", "slope_down_dtod", "reference_std")},
+    "exp_step": HARD | WRITTEN | {n: [(0.0, -TINY)] for n in ("dw_min_std_add", "dw_min_std_slope")},
+    "ideal": {"dw_min": [(TINY, 0.0), (TINY, -TINY)]},
+}
+CASES = [(stem, name, *pair) for stem, table in RANGES.items() for name, pairs in table.items() for pair in pairs]
+NUMBERS = [
+    (s, n) for s in devices.names() for n in devices.get(s).fields() if isinstance(devices.get(s).param[n], Quantity)
+]
+FLAGS = [(s, n) for s in devices.names() for n in devices.get(s).fields() if (s, n) not in NUMBERS]
+
+
+@pytest.mark.parametrize(("stem", "name", "inside", "outside"), CASES)
+def test_range_ends_where_the_specification_says(stem, name, inside, outside):
+    cls = devices.get(stem)
+    assert getattr(cls(**{name: inside}), name) == inside
+    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name} = .*allowed: .*\. \w.*\.$"):
+        cls(**{name: outside})
+    device = cls()
+    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name} = "):
+        setattr(device, name, outside)
+    assert getattr(device, name) == cls.param[name].default
+
+
+def test_every_bounded_parameter_is_in_the_table_above():
+    for stem, name in NUMBERS:
+        bounded = devices.get(stem).describe(name)["bounds"] not in (None, (None, None))
+        assert bounded == (name in RANGES[stem]), f"{stem}.{name}"
+
+
+NO_NUMBERS = [float("nan"), float("inf"), float("-inf"), "0.1", None, True, [0.1], np.array([0.1]), 1j]
+NO_FLAGS = [1, 0, "true", None, 0.5]
+
+
+@pytest.mark.parametrize(("stem", "name"), NUMBERS)
+def test_number_that_is_none_is_refused(stem, name):
+    cls = devices.get(stem)
+    for wrong in NO_NUMBERS:
+        with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name} = "):
+            cls(**{name: wrong})
+
+
+@pytest.mark.parametrize(("stem", "name"), FLAGS)
+def test_flag_that_is_none_is_refused(stem, name):
+    cls = devices.get(stem)
+    for wrong in NO_FLAGS:
+        with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name} = .*True, False"):
+            cls(**{name: wrong})
+
+
+@pytest.mark.parametrize("value", [np.float32(0.25), np.float64(0.25), np.int64(0)])
+def test_numpy_numbers_become_plain_ones(value):
+    device = SoftBounds(dw_min_std=value)
+    assert type(device.values()["dw_min_std"]) in (int, float)
+
+
+@pytest.mark.parametrize("cls", [LinearStep, SoftBounds])
+@pytest.mark.parametrize("direction", ["reverse_up", "reverse_down"])
+def test_reversed_step_with_additive_noise_is_refused(cls, direction):
+    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.mult_noise = False: .*multiplicative"):
+        cls(mult_noise=False, **{direction: True})
+
+
+def test_exp_step_without_a_positive_step_is_refused():
+    with pytest.raises(ParameterError, match=r"^ExpStep\.A_up, A_down = 2, 3: no step is positive"):
+        ExpStep(A_up=2.0, A_down=3.0, gamma_up=0.0, gamma_down=0.0)
+
+
+@pytest.mark.parametrize("stem", devices.names())
+def test_unknown_parameter_names_near_misses(stem):
+    cls = devices.get(stem)
+    for attempt in (lambda: cls(dw_mim=0.1), lambda: setattr(cls(), "dw_mim", 0.1), lambda: cls().copy(dw_mim=0.1)):
+        with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.dw_mim: .*Did you mean .*'dw_min'"):
+            attempt()
+
+
+def test_unknown_device_names_near_misses():
+    with pytest.raises(ParameterError, match=r"device = 'soft_bound': unknown .*Did you mean 'soft_bounds'"):
+        devices.get("soft_bound")
