@@ -16,7 +16,6 @@ import param
 
 from engine.errors import ParameterError, near_miss, say
 
-
 # The class whose constructor runs: param asks a parameter of the class that declares it, the user wrote another name.
 _UNDER_CONSTRUCTION: ContextVar[type | None] = ContextVar("under_construction", default=None)
 

@@ -21,7 +21,7 @@ class PowerDevice(PulsedDevice):
     pow_up_down = Quantity(0.0, bounds=(-1, 1), softbounds=(-0.5, 0.5), group="Shape", source=_SOURCE,
                            doc="Asymmetry of the exponents: positive lowers the down, negative the up exponent.")
     pow_gamma_dtod = Quantity(0.1, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Device-to-device spread",
-                              source=_SOURCE, doc="Relative spread of the exponent over devices, both directions alike.")
+                              source=_SOURCE, doc="Relative spread of the exponent, both directions alike.")
     pow_up_down_dtod = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Device-to-device spread",
                                 source=_SOURCE, doc="Spread of the exponents' asymmetry, in units of pow_gamma.")
     # fmt: on
