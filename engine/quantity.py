@@ -86,7 +86,7 @@ class Quantity(_Sourced, param.Number):
             self._refuse(val, "must be a number", "Give a number without quotes.")
         if math.isnan(val):
             self._refuse(val, "must not be NaN", "Give a finite number.")
-        if self.integer and int(val) != val:
+        if self.integer and not float(val).is_integer():
             self._refuse(val, "must be a whole number", "Round it yourself; nothing is rounded silently.")
         if not self._inside(val):
             self._refuse(val, "is outside its bounds", "Choose a value inside them.")
@@ -131,7 +131,9 @@ class Choice(_Sourced, param.Selector):
         super().__init__(default=default, objects=list(objects), **kw)
 
     def _validate(self, val):
-        if self.owner is None or self.name is None or val in self.objects:
+        if self.owner is None or self.name is None:
+            return
+        if any(type(val) is type(option) and val == option for option in self.objects):
             return
         allowed = ", ".join(map(str, self.objects))
         hint = near_miss(str(val), map(str, self.objects)).strip() or "Choose one of these."
@@ -214,6 +216,25 @@ class Model(param.Parameterized):
 
     def check(self) -> None:
         """Raise `ParameterError` where single values are fine but do not fit together."""
+
+    def check_single_precision(self) -> None:
+        """Raise `ParameterError` where a number would become infinite or zero in the kernels' single precision."""
+        limits = np.finfo(np.float32)
+        low, high = float(limits.tiny), float(limits.max)
+        for name in self.fields():
+            value = getattr(self, name)
+            if not isinstance(self.param[name], Quantity) or value == 0 or low <= abs(value) <= high:
+                continue
+            raise ParameterError(
+                say(
+                    f"{type(self).__name__}.{name}",
+                    value,
+                    "does not fit single precision",
+                    f"0, or a magnitude of {low:.3g} .. {high:.3g}",
+                    "Choose a value inside.",
+                    unit=self.param[name].unit,
+                )
+            )
 
     def values(self) -> dict[str, Any]:
         """Return ``name -> value`` in the order of definition, plain Python values."""

@@ -85,6 +85,11 @@ class Device(Model):
         """Return the header's parameters by name; a class with other parameters converts them here."""
         return {n: getattr(self, n) for n in self.packed()}
 
+    def check(self) -> None:
+        """Raise `ParameterError` for a number that the kernels cannot hold."""
+        super().check()
+        self.check_single_precision()
+
     def pack(self) -> np.ndarray:
         """Return the header's parameters as float32: numbers in compiled order, then each table behind its length."""
         schema, values = ops.schema(self.header()), self.physical_values()
@@ -224,11 +229,21 @@ class Device(Model):
         Raises
         ------
         ParameterError
-            Unknown device or parameter, or a value that breaks its rule.
+            Unknown device or parameter, a value that breaks its rule, or data that `to_dict` did not write.
         """
         from engine import devices
 
-        return devices.get(data["device"])(**data["parameters"])
+        whole = isinstance(data, dict) and isinstance(data.get("device"), str)
+        if not whole or not isinstance(data.get("parameters"), dict):
+            raise ParameterError(
+                "Device.from_dict: this is no device (allowed: a dict with device, a name, and parameters, a dict). "
+                "Write one with to_dict()."
+            )
+        cls = devices.get(data["device"])
+        for name in data["parameters"]:
+            if name not in cls.fields():
+                cls._unknown(name)
+        return cls(**data["parameters"])
 
     def to_snippet(self) -> str:
         """Return Python code that makes this device; parameters at their default are left out."""

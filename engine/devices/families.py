@@ -11,6 +11,7 @@ from engine.quantity import Flag, Quantity
 
 AIHWKIT = "aihwkit 1.2.0, default of PulsedDevice"
 _DRIFT = "aihwkit 1.2.0, default of DriftParameter"
+_WIDEST_LOG_NORMAL = 10.0  # the widest normal draw is 6.7: e^67 = 1e29 leaves room below the largest number, 3e38
 
 
 class FadingDevice(Device):
@@ -97,6 +98,20 @@ class SpreadDevice(FadingDevice):
                        doc="Follow aihwkit also where it is thought to be wrong, so that published results carry over.")
     # fmt: on
 
+    def check(self) -> None:
+        """Raise `ParameterError` for a log-normal spread whose draws would leave single precision."""
+        super().check()
+        if self.dw_min_dtod_log_normal and self.dw_min_dtod > _WIDEST_LOG_NORMAL:
+            raise ParameterError(
+                say(
+                    f"{type(self).__name__}.dw_min_dtod",
+                    self.dw_min_dtod,
+                    "is too wide for a log-normal draw",
+                    f"0 .. {_WIDEST_LOG_NORMAL} with dw_min_dtod_log_normal",
+                    "Lower it, or draw normally.",
+                )
+            )
+
 
 class PulsedDevice(SpreadDevice):
     """A device with a mean step and mean bounds (docs/physics/devices.md, section 2)."""
@@ -104,14 +119,14 @@ class PulsedDevice(SpreadDevice):
     abstract: ClassVar[bool] = True
 
     # fmt: off
-    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source=AIHWKIT,
+    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 1), unit="w", log=True, group="Step", source=AIHWKIT,
                       doc="Mean size of one step; for constant, linear and soft-bounds types at weight zero.")
     up_down = Quantity(0.0, bounds=(-1, 1), inclusive_bounds=(False, False), softbounds=(-0.5, 0.5), group="Step",
                        source=AIHWKIT,
                        doc="Mean asymmetry of the steps: positive makes down steps smaller, negative up steps.")
     w_max = Quantity(0.6, **NOT_NEGATIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=AIHWKIT,
                      doc="Mean upper bound of the weight.")
-    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, -0.05), unit="w", group="Bounds", source=AIHWKIT,
+    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, 0), unit="w", group="Bounds", source=AIHWKIT,
                      doc="Mean lower bound of the weight.")
     # fmt: on
 

@@ -19,6 +19,7 @@ from engine.quantity import Quantity, Table
 __all__ = ["Preset", "dumps", "info", "load", "loads", "names", "read"]
 
 _FOLDER = files(__name__)
+_KINDS = {"title": str, "note": str, "source": list, "not_modelled": list, "parameters": dict}
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ def loads(text: str, name: str = "preset") -> Preset:
     if not isinstance(data.get("device"), str):
         raise ParameterError(f'{name}.toml: no device named. Add a line like device = "soft_bounds" at the top.')
     cls = devices.get(data["device"])
+    for key, kind in _KINDS.items():
+        if not isinstance(data.get(key, kind()), kind):
+            shown = {str: "text", list: "a list", dict: "a table"}[kind]
+            raise ParameterError(
+                f"{name}.toml, {key} = {data[key]!r}: has the wrong kind (allowed: {shown}). "
+                "Compare it with an exported preset."
+            )
     entries = data.get("parameters", {})
     values = {n: _value(name, cls, n, entry) for n, entry in entries.items()}
     return Preset(

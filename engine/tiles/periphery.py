@@ -45,6 +45,7 @@ class IOParameters(Model):
     def check(self) -> None:
         """Raise `ParameterError` where input scaling meets an input bound other than 1."""
         super().check()
+        self.check_single_precision()
         if self.noise_management != "none" and self.inp_bound not in (0.0, 1.0) and not self.is_perfect:
             raise ParameterError(
                 say(

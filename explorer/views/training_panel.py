@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import panel as pn
 from panel.viewable import Viewable, Viewer
@@ -76,6 +77,7 @@ class TrainingPanel(Viewer):
         self.drawn = pn.Column(sizing_mode="stretch_width", margin=0)  # Bokeh complains of plots without a point
         self.runs = RecentRuns(self.open_run)
         self.entry = address.QueryEntry(ARGUMENT)
+        self._undrawn, self._draw_next = False, 0.0
         self._poller = pn.state.add_periodic_callback(self.poll, POLL_MS, start=False)
         self.carriers = [self.entry.carrier]  # invisible; outside tabs, which draw only what is chosen
         self.view = self._layout()
@@ -125,13 +127,21 @@ class TrainingPanel(Viewer):
         followed = self.followed
         if followed is None:
             return
-        if followed.hear():
-            with pn.io.hold(pn.state.curdoc):
-                self._draw()
-            if followed.job.finished:
-                self._over()
+        self._undrawn = followed.hear() or self._undrawn
+        if self._undrawn and (followed.job.finished or time.monotonic() >= self._draw_next):
+            self._draw_news()
         else:
             self._progress()  # the time to go runs down between two reports
+
+    def _draw_news(self) -> None:
+        began = time.monotonic()
+        with pn.io.hold(pn.state.curdoc):
+            self._draw()
+        self._undrawn = False
+        # Thousands of epochs take their time to draw: the page stays for its user nine tenths of the time.
+        self._draw_next = time.monotonic() + 9 * (time.monotonic() - began)
+        if self.followed.job.finished:
+            self._over()
 
     def _over(self) -> None:
         if self._poller.running:

@@ -155,7 +155,7 @@ class TrainingPlots(Viewer):
             theme.grid(*self._panes, min_width=320), self._layers, sizing_mode="stretch_width", margin=0,
             styles={"gap": f"{theme.GAP}px"},
         )  # fmt: skip
-        self._device: Device | None = None
+        self._faded = False
 
     def __panel__(self) -> Viewable:
         return self._view
@@ -187,6 +187,9 @@ class TrainingPlots(Viewer):
 
     def fade(self, faded: bool) -> None:
         """Draw the current run pale."""
+        if faded is self._faded:  # asked at every move of a slider
+            return
+        self._faded = faded
         for curve in self._curves:
             curve.fade(faded)
         for plot in self.weights.values():
@@ -206,6 +209,8 @@ class TrainingPlots(Viewer):
         if layers == list(self.weights):
             return
         self.weights = {layer: WeightPlot(layer) for layer in layers}
+        for plot in self.weights.values():
+            plot.fade(self._faded)
         self._weight_panes = [theme.plot_pane(plot.plot) for plot in self.weights.values()]
         cells = [
             pn.Column(theme.caption(f"Weights of layer {layer}: % of all in a bin; dashed: nominal bounds"), pane,

@@ -204,6 +204,7 @@ def test_curves_grow_with_the_job(running):
     accuracy = running.plots.accuracy.sources["analog"]
     assert accuracy.data["mean"].tolist() == [40.0, 60.0]
     running.followed.job.report(0.9, "epoch 3", [told(3, accuracy=0.7), told(1, kind="baseline", accuracy=0.9)])
+    running._draw_next = 0.0
     running.poll()
     assert accuracy.data["epoch"].tolist() == [1, 2, 3]
     assert running.plots.accuracy.sources["baseline"].data["mean"].tolist() == [90.0]
@@ -221,6 +222,17 @@ def test_poll_without_news_draws_nothing(running):
     before = running.plots.accuracy.sources["analog"].data
     running.poll()
     assert running.plots.accuracy.sources["analog"].data is before
+
+
+def test_news_wait_while_drawing_is_dear_but_the_end_is_drawn_at_once(running):
+    accuracy = running.plots.accuracy.sources["analog"]
+    running._draw_next = math.inf
+    running.followed.job.report(0.9, "epoch 3", [told(3)])
+    running.poll()
+    assert len(accuracy.data["epoch"]) == 2
+    running.followed.job.cancel()
+    running.poll()
+    assert len(accuracy.data["epoch"]) == 3
 
 
 def test_cancel_stops_the_job_and_keeps_the_curves(running):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device-to-device draws, and writing a weight from outside.
 #pragma once
+#include "core/pulsed.h"
 #include "kernels/lanes.h"
 
 namespace OHM_NS {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..noise import moments
 from ..recursion import AFFINE, CLIPPED, Shape, affine_guess
 from ..stack import Stack
 from ..trace import DOWN, UP
@@ -17,6 +18,9 @@ END_SHARE = 0.05
 
 MIN_PLATEAU = 3
 """Readings at the bound below which there is no plateau."""
+
+WALK = 1.2
+"""Variance of the slope of a random walk of n steps, times n, in units of the variance of a step."""
 
 MOST_RISE = 0.5
 """Rise per pulse on a plateau, relative to the step due there, that still counts as flat."""
@@ -94,7 +98,9 @@ class LinearStep(ResponseModel):
 
 def _calls_for(clipped: Solution, plain: Solution) -> bool:
     """Tell whether a plateau is in the data: readings at the bound stay flat, and the fit gains by it (BIC)."""
-    if clipped.shape.bound >= clipped.shape.fixed_point or not _flat(clipped):
+    noise = moments(plain.stack, plain.shape, plain.fitted)
+    step_var = max(noise.step_var, 0.0) if noise else 0.0
+    if clipped.shape.bound >= clipped.shape.fixed_point or not _flat(clipped, step_var):
         return False
     n = clipped.stack.y.size
     tiny = np.finfo(float).eps ** 2 * float(clipped.stack.y @ clipped.stack.y)  # exact data leave nothing
@@ -102,10 +108,11 @@ def _calls_for(clipped: Solution, plain: Solution) -> bool:
     return gain > np.log(n)
 
 
-def _flat(clipped: Solution) -> bool:
+def _flat(clipped: Solution, step_var: float) -> bool:
     """Tell whether readings at the bound rise clearly less than the step that would be due there.
 
-    Ramps that merely end at different heights gain by a bound too, but go on rising.
+    Ramps that merely end at different heights gain by a bound too, but go on rising; ramps with random
+    steps may pause by chance, so the variance of a step widens the error of the rise.
     """
     stack, on = clipped.stack, (~clipped.fitted.active).astype(float)
     if on.sum() < MIN_PLATEAU:
@@ -119,6 +126,6 @@ def _flat(clipped: Solution) -> bool:
     rise = x @ y / spread
     rest = y - rise * x
     n_free = max(on.sum() - np.count_nonzero(stack.sum(on)) - 1, 1.0)
-    error = np.sqrt(rest @ rest / n_free / spread)
+    error = np.sqrt(rest @ rest / n_free / spread + WALK * step_var / on.sum())
     due = float(clipped.shape.step(clipped.shape.bound))
     return bool(rise + 2 * error < MOST_RISE * due)

@@ -10,6 +10,7 @@ from engine.devices.linear_step import LinearStep
 from engine.devices.soft_bounds import SoftBounds
 from engine.errors import ParameterError
 from engine.quantity import Quantity
+from engine.tiles import IOParameters, UpdateParameters
 
 TINY = 1e-6
 # Parameter: (a value just inside, a value just outside) for each end; the ends of docs/physics/devices.md, section 2.1.
@@ -93,6 +94,25 @@ def test_numpy_numbers_become_plain_ones(value):
 def test_reversed_step_with_additive_noise_is_refused(cls, direction):
     with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.mult_noise = False: .*multiplicative"):
         cls(mult_noise=False, **{direction: True})
+
+
+def test_log_normal_spread_beyond_single_precision_is_refused():
+    assert SoftBounds(dw_min_dtod=10.0, dw_min_dtod_log_normal=True).dw_min_dtod == 10
+    assert SoftBounds(dw_min_dtod=11.0).dw_min_dtod == 11
+    with pytest.raises(ParameterError, match=r"^SoftBounds\.dw_min_dtod = 11: is too wide .*allowed: 0 .. 10"):
+        SoftBounds(dw_min_dtod=11.0, dw_min_dtod_log_normal=True)
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), float("-inf"), float("nan"), 0, 1001, 31.5, "31", None, True])
+def test_train_length_that_is_none_is_refused(wrong):
+    with pytest.raises(ParameterError, match=r"^UpdateParameters\.desired_bl = "):
+        UpdateParameters(desired_bl=wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.array(["none", "none"]), np.str_("other"), None, 1, True, ["none"]])
+def test_option_that_is_none_is_refused(wrong):
+    with pytest.raises(ParameterError, match=r"^IOParameters\.noise_management = "):
+        IOParameters(noise_management=wrong)
 
 
 def test_exp_step_without_a_positive_step_is_refused():
