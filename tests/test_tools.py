@@ -33,7 +33,7 @@ def fake_python(folder: Path, name: str, suitable: bool) -> Path:
 
 def choose(path: Path, **variables: str) -> subprocess.CompletedProcess:
     """Run python.sh with nothing but ``path`` on PATH."""
-    script = [ "/bin/sh", str(ROOT / "tools" / "python.sh"), str(path / "venv")]
+    script = ["/bin/sh", str(ROOT / "tools" / "python.sh"), str(path / "venv")]
     return subprocess.run(script, env={"PATH": str(path), **variables}, capture_output=True, text=True, check=False)
 
 

@@ -84,6 +84,8 @@ def main() -> None:
         if find() is None:
             with Log(Path(__file__).resolve().parent.parent / "build" / "chromium.log") as log:
                 install(log)
+            if find() is None:
+                raise Failed("apt-get installed the package chromium, but no chromium is on PATH. Set CHROMIUM.")
     except Failed as problem:
         sys.exit(f"error: {problem}")
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 # What pip, apt and ninja print when they start on the next thing; the rest goes to the log only.
-NEWS = re.compile(r"^\s*(Collecting \S+|Downloading \S+|Installing collected packages|Building \S.*|Get:\S+ .*|"
-                  r"Unpacking \S+|Setting up \S+|\[\d+/\d+\] .*)")
+NEWS = re.compile(
+    r"^\s*(Collecting \S+|Downloading \S+|Installing collected packages|Building \S.*|Get:\S+ .*|"
+    r"Unpacking \S+|Setting up \S+|\[\d+/\d+\] .*)"
+)
 # The cause of a failure often stands far above the last lines.
 CAUSE = re.compile(r"\berror\b:", re.IGNORECASE)
 CAUSE_LINES, TAIL_LINES = 5, 12

@@ -10,6 +10,7 @@ from panel.viewable import Viewable, Viewer
 
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
 from explorer.views.measured_panel import MeasuredPanel
 from explorer.views.parameters import ParameterPanel
 from explorer.views.picker import DevicePicker
@@ -49,13 +50,17 @@ class DeviceLab(Viewer):
 
     def __init__(self, preset: str = "reram_exp_hfo2_2018", state: DeviceState | None = None, **values: Any):
         super().__init__()
-        _prepare_notebook()
+        prepare_notebook()
         self.state = DeviceState(preset, **values) if state is None else state
+        self._gate = Gate(self.state)
 
     def __panel__(self) -> Viewable:
+        return cell(self._body(), self._gate) if in_notebook() else theme.root(self._body())
+
+    def _body(self) -> Viewable:
         side = pn.Column(*self._side(), width=_NOTEBOOK_SIDE_PX, margin=(0, theme.GAP, 0, 0))
         main = pn.Column(*self._main(), sizing_mode="stretch_width", styles={"gap": f"{theme.GAP}px"}, margin=0)
-        return theme.root(pn.Row(side, main, sizing_mode="stretch_width"))
+        return pn.Row(side, main, sizing_mode="stretch_width")
 
     def page(self, problem: str = "") -> Viewable:
         """Return the served page: header, sidebar with the parameters, main area with the plots.
@@ -85,19 +90,3 @@ class DeviceLab(Viewer):
             dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
         )
         return [response.overview, sections, *training.carriers, *share.carriers]
-
-
-def _prepare_notebook() -> None:
-    """Load Panel's scripts into a notebook unless the user has; inline, so that it works without a network."""
-    if not _in_notebook() or pn.extension._loaded:
-        return
-    pn.extension(inline=True)
-
-
-def _in_notebook() -> bool:
-    try:
-        from IPython import get_ipython
-    except ImportError:  # IPython comes with JupyterLab only
-        return False
-    shell = get_ipython()
-    return shell is not None and hasattr(shell, "kernel")

@@ -35,13 +35,16 @@ def test_server_answers_only_on_loopback_by_default(served_apps, app_url):
 def test_request_with_a_large_body_is_refused(app_url):
     body = b"x" * (serving.BODY_LIMIT_BYTES + 1)
     with pytest.raises((urllib.error.HTTPError, ConnectionError, urllib.error.URLError)):
-        urllib.request.urlopen(urllib.request.Request(f"{app_url}{serving.FIRST}", data=body, method="POST"), timeout=20)
+        urllib.request.urlopen(
+            urllib.request.Request(f"{app_url}{serving.FIRST}", data=body, method="POST"), timeout=20
+        )
 
 
 @pytest.mark.parametrize(("origin", "status"), [("http://elsewhere.example", 403), (None, 101)])
 def test_websocket_opens_only_for_pages_of_this_server(origin, status, app_url):
     host = app_url.removeprefix("http://").rstrip("/")
-    token = re.search(r'"token":"([^"]+)"', urllib.request.urlopen(f"{app_url}{serving.FIRST}").read().decode()).group(1)
+    html = urllib.request.urlopen(f"{app_url}{serving.FIRST}").read().decode()
+    token = re.search(r'"token":"([^"]+)"', html).group(1)
     connection = http.client.HTTPConnection(host, timeout=20)
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
                "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": f"bokeh, {token}",

@@ -19,7 +19,7 @@ from engine.tiles import IOParameters, Tile, TileConfig, UpdateParameters
 MODELS = [*map(devices.get, devices.names()), IOParameters, UpdateParameters]
 # Any number one can think of for a device; beyond are legal numbers whose products single precision cannot hold.
 SMALL, LARGE = 1e-9, 1e3
-few = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 def numbers(field: Quantity, reach: float = LARGE):

@@ -17,6 +17,7 @@ from engine.errors import ParameterError
 from explorer.labs.device_lab import DeviceLab
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.cell import Gate, Listening, cell
 from explorer.views.picker import DevicePicker
 from explorer.views.simulation import SimulationPanel
 
@@ -141,3 +142,38 @@ def test_simulation_more_than_is_live_is_refused():
     panel.boxes["n_pulses"].box.value = "20000"
     assert state.n_pulses == 20
     assert "too many to be live" in panel.boxes["n_pulses"].problem
+
+
+def test_gate_closed_holds_back_what_watchers_are_told_until_it_opens():
+    state = DeviceState(**SMALL)
+    gate, seen = Gate(state), []
+    state.param.watch(lambda event: seen.append(state.device.w_max), "revision")
+    gate.close()
+    state.set(w_max=0.5)
+    assert state.device.w_max == 0.5  # the state itself does not wait
+    assert seen == []
+    gate.open()
+    assert seen == [0.5]
+    state.set(w_max=0.6)
+    assert seen == [0.5, 0.6]
+
+
+def test_gate_once_open_stays_open():
+    state = DeviceState(**SMALL)
+    gate, seen = Gate(state), []
+    state.param.watch(lambda event: seen.append(event.new), "seed")
+    gate.close()
+    gate.open()
+    gate.close()  # a second cell must not silence the first
+    state.seed = 4
+    assert seen == [4]
+
+
+def test_cell_heard_opens_gate():
+    state = DeviceState(**SMALL)
+    panel = SimulationPanel(state)
+    shown = cell(panel.__panel__(), Gate(state))
+    state.n_devices = 20
+    assert panel.boxes["n_devices"].value == 10
+    shown.select(Listening)[0].heard = True
+    assert panel.boxes["n_devices"].value == 20
