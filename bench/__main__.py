@@ -22,7 +22,7 @@ from bench.table import table
 from engine.errors import OhmscapeError
 
 RESULTS = Path(__file__).resolve().parent / "results"
-FEWEST_REPEATS = 4  # two pairs: below, no variance has an error
+FEWEST_REPEATS = 4  # below, the neglected correlation in `bench.agreement.variances` is no longer small
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -40,9 +40,14 @@ def along(results: Sequence[np.ndarray], direction: np.ndarray) -> np.ndarray:
 
 
 def variances(results: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean variance from repetition to repetition, one estimate for each pair, ``(repetitions // 2,)``."""
-    pairs = zip(results[0::2], results[1::2], strict=False)
-    return np.array([np.square(a.astype(float) - b).mean() / 2 for a, b in pairs])
+    """Return unbiased estimates of the mean variance from repetition to repetition, one of each, ``(repetitions,)``.
+
+    Each is a repetition's mean squared distance from the mean of all. They hang together by that mean, but their
+    correlation is only ``1 / (repetitions - 1)^2``, which is neglected.
+    """
+    stack = np.stack([result.astype(float).ravel() for result in results])
+    count = len(results)
+    return np.square(stack - stack.mean(0)).mean(1) * count / (count - 1)
 
 
 def compare(ours: np.ndarray, other: np.ndarray) -> Comparison:

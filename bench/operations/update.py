@@ -84,18 +84,18 @@ class Update(TimedOperation):
 
     def facts(self) -> dict[str, Any]:
         """Return the learning rate and the pulses to expect."""
-        length, coincidences = self.trains()
-        return {"lr": self.lr, "mean_slots": length, "mean_coincidences": coincidences}
+        slots, coincidences = self.trains()
+        return {"lr": self.lr, "mean_slots": float(slots.mean()), "mean_coincidences": float(coincidences.mean())}
 
-    def trains(self) -> tuple[float, float]:
-        """Return mean slots of a train, and pulses per crosspoint and sample expected from p and q."""
+    def trains(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return each sample's slots, and its pulses per crosspoint expected from p and q, ``(batch,)``."""
         largest = (v.abs().amax(1).numpy() for v in (self.x, self.d))
         length, x_scale, d_scale = self.parameters.scales(*largest, self.lr, self.tile.device.granularity)
         p, q = (
             np.minimum(v.abs().numpy() * scale[:, None], 1).mean(1)
             for v, scale in ((self.x, x_scale), (self.d, d_scale))
         )
-        return float(length.mean()), float((length * p * q).mean())
+        return length, length * p * q
 
     def peer_job(self) -> PeerJob:
         """Return the same update of the same devices."""
