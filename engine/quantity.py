@@ -8,6 +8,7 @@ files (TOML), the documentation and the error messages.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -221,9 +222,8 @@ class Model(param.Parameterized):
         """Raise `ParameterError` where a number would become infinite or zero in the kernels' single precision."""
         limits = np.finfo(np.float32)
         low, high = float(limits.tiny), float(limits.max)
-        for name in self.fields():
-            value = getattr(self, name)
-            if not isinstance(self.param[name], Quantity) or value == 0 or low <= abs(value) <= high:
+        for name, unit, value in self._numbers():
+            if value == 0 or low <= abs(value) <= high:
                 continue
             raise ParameterError(
                 say(
@@ -232,9 +232,18 @@ class Model(param.Parameterized):
                     "does not fit single precision",
                     f"0, or a magnitude of {low:.3g} .. {high:.3g}",
                     "Choose a value inside.",
-                    unit=self.param[name].unit,
+                    unit=unit,
                 )
             )
+
+    def _numbers(self) -> Iterator[tuple[str, str, float]]:
+        """Yield name, unit and value of every number, the entries of tables one by one."""
+        for name in self.fields():
+            field, value = type(self).param[name], getattr(self, name)
+            if isinstance(field, Quantity):
+                yield name, field.unit, value
+            elif isinstance(field, Table):
+                yield from ((f"{name}[{k}]", field.unit, entry) for k, entry in enumerate(value))
 
     def values(self) -> dict[str, Any]:
         """Return ``name -> value`` in the order of definition, plain Python values."""

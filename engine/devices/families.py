@@ -22,7 +22,7 @@ class FadingDevice(Device):
     # fmt: off
     diffusion = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.01), unit="w/batch^0.5", group="Decay and diffusion",
                          source=AIHWKIT, doc="Standard deviation of the random walk in each mini-batch.")
-    lifetime = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 10000), unit="batches", group="Decay and diffusion",
+    lifetime = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 1e6), unit="batches", group="Decay and diffusion",
                         source=AIHWKIT, doc="Decay constant, above 1; 0 switches the decay off.")
     # fmt: on
 
@@ -94,7 +94,7 @@ class SpreadDevice(FadingDevice):
                               doc="Weight at conductance drift_g_offset.")
     drift_w_noise_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.1), unit="w", group="Drift", source=_DRIFT,
                                  doc="Noise added at each drift call.")
-    peer_compat = Flag(False, group="Compatibility", source="docs/physics/devices.md, section 8",
+    peer_compat = Flag(False, group="Compatibility", source="docs/physics/devices.md, section 9",
                        doc="Follow aihwkit also where it is thought to be wrong, so that published results carry over.")
     # fmt: on
 

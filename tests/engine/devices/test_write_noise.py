@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device holds and what a read sees: size of the write error and when it is drawn anew (T17, T18)."""
 
+import any_device
 import judge
 import numpy as np
 import pytest
 import torch
 
-from engine import devices
+from engine import devices, ops
 from engine.tiles import Tile
 
 WRITTEN = [n for n in devices.names() if "write_noise_std" in devices.get(n).fields()]
-NOISE = {"dw_min": 0.01, "write_noise_std": 5.0}
+STEP, ERROR = 0.01, 5.0  # weight units; units of the step
 
 
 def tile_of(stem: str, rows: int = 200, columns: int = 200, seed: int = 1, **changes) -> Tile:
-    return Tile(rows, columns, devices.get(stem)(**NOISE | changes), seed=seed)
+    device = any_device.make(stem, step=STEP, **{"write_noise_std": ERROR} | changes)
+    return Tile(rows, columns, device, seed=seed)
 
 
-def test_written_classes_are_those_with_a_frozen_error():
-    assert WRITTEN == ["exp_step", "linear_step", "soft_bounds", "soft_bounds_reference"]
+def test_written_classes_are_those_whose_header_has_a_frozen_error():
+    assert WRITTEN == [n for n in devices.names() if ops.schema(devices.get(n).header())["has_write_noise"]]
+    assert not {"constant_step", "pow_step_reference", "ideal"} & set(WRITTEN)
 
 
 @pytest.mark.parametrize("stem", WRITTEN)
@@ -105,7 +108,7 @@ def test_products_see_the_apparent_weight(stem):
     from engine.tiles import IOParameters
 
     perfect = IOParameters(is_perfect=True)
-    tile = Tile(7, 5, devices.get(stem)(**NOISE), perfect, perfect, seed=1)
+    tile = Tile(7, 5, tile_of(stem, 1, 1).device, perfect, perfect, seed=1)
     assert (tile.weights != tile.hidden).all()
     torch.testing.assert_close(tile.forward(torch.eye(5)).T, tile.weights, rtol=0, atol=0)
     torch.testing.assert_close(tile.backward(torch.eye(7)), tile.weights, rtol=0, atol=0)
