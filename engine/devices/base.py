@@ -90,6 +90,15 @@ class Device(Model):
         super().check()
         self.check_single_precision()
 
+    def check_granularity(self) -> None:
+        """Raise `ParameterError` for a device whose assumed step is lost in single precision."""
+        smallest = float(np.finfo(np.float32).tiny)
+        if not self.granularity >= smallest:
+            raise ParameterError(
+                say(f"{type(self).__name__}.granularity", self.granularity, "is lost in single precision",
+                    f"at least {smallest:.3g}", "Raise dw_min, or the step at the middle of the range.", unit="w")
+            )  # fmt: skip
+
     def pack(self) -> np.ndarray:
         """Return the header's parameters as float32: numbers in compiled order, then each table behind its length."""
         schema, values = ops.schema(self.header()), self.physical_values()

@@ -30,8 +30,9 @@ class PiecewiseStep(WrittenDevice):
         return abs(self.dw_min * self.piecewise_up[len(self.piecewise_up) // 2]) or self.dw_min
 
     def check(self) -> None:
-        """Raise `ParameterError` if the lists differ in length."""
+        """Raise `ParameterError` if the lists differ in length, or for a step lost in single precision."""
         super().check()
+        self.check_granularity()
         up, down = len(self.piecewise_up), len(self.piecewise_down)
         if up != down:
             raise ParameterError(

@@ -26,6 +26,11 @@ class PowerDevice(PulsedDevice):
                                 source=_SOURCE, doc="Spread of the exponents' asymmetry, in units of pow_gamma.")
     # fmt: on
 
+    def check(self) -> None:
+        """Raise `ParameterError` for an exponent so large that no step is left at the middle of the range."""
+        super().check()
+        self.check_granularity()
+
     @property
     def granularity(self) -> float:
         """The step (weight units) at the middle of the range: ``dw_min * 0.5 ** pow_gamma``."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from engine.devices.base import NOT_NEGATIVE, POSITIVE
 from engine.devices.families import SpreadDevice
 from engine.devices.soft_bounds import SoftBounds
@@ -13,6 +15,7 @@ from engine.errors import ParameterError, say
 from engine.quantity import Flag, Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of SoftBoundsPmaxDevice"
+_LARGEST = float(np.finfo(np.float32).max)
 _CONVERTED = ("dw_min", "up_down", "w_max", "w_min")
 
 
@@ -85,6 +88,12 @@ class SoftBoundsPmax(SpreadDevice):
                     f"above {self.range_min:g}", "Swap the two.", unit="w")
             )  # fmt: skip
         found = self.soft_bounds()
+        for name, value in found.items():
+            if not abs(value) <= _LARGEST:
+                raise ParameterError(
+                    say(f"SoftBoundsPmax: {name} of this curve", value, "does not fit single precision",
+                        f"up to {_LARGEST:.3g}", "Raise alpha or p_max, or narrow the range.", unit="w")
+                )  # fmt: skip
         if not found["w_min"] < 0 < found["w_max"] or not -1 < found["up_down"] < 1:
             raise ParameterError(
                 f"SoftBoundsPmax: this curve needs bounds [{found['w_min']:g}, {found['w_max']:g}] w, which must "

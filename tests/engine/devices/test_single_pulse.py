@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pulse of every class against its formula; clipping; noise-free curves (conformance T02, T03, T12)."""
+"""One pulse of every class against its formula; clipping; noise-free curves."""
 
 import any_device
 import formulas
@@ -10,15 +10,23 @@ import torch
 from engine import devices, presets
 from engine.devices.constant_step import ConstantStep
 from engine.devices.exp_step import ExpStep
+from engine.devices.floating_point import FloatingPoint
 from engine.devices.ideal import Ideal
 from engine.devices.linear_step import LinearStep
+from engine.devices.lookup_table import LookupTable
+from engine.devices.piecewise_step import PiecewiseStep
+from engine.devices.pow_step import PowStep
+from engine.devices.pow_step_reference import PowStepReference
 from engine.devices.soft_bounds import SoftBounds
+from engine.devices.soft_bounds_pmax import SoftBoundsPmax
 from engine.devices.soft_bounds_reference import SoftBoundsReference
 from engine.tiles import Tile
 
 QUIET = {"dw_min": 0.01, "dw_min_std": 0.0}  # d2d spread stays: every crosspoint is another device
+MANY = np.linspace(0.2, 2.0, 100).tolist()
 CASES = [
     Ideal(dw_min=0.01),
+    FloatingPoint(dw_min=0.01),
     ConstantStep(**QUIET, up_down=0.3),
     ExpStep(**QUIET),
     presets.load("reram_exp_hfo2_2018").copy(dw_min_std=0, write_noise_std=0),
@@ -31,6 +39,18 @@ CASES = [
     SoftBounds(**QUIET, reverse_up=True, reverse_down=True, reverse_offset=0.2),
     SoftBoundsReference(**QUIET, reference_mean=0.05, reference_std=0.1),
     SoftBoundsReference(**QUIET, up_down=0.3, slope_up_dtod=0.2, slope_down_dtod=0.2, subtract_symmetry_point=True),
+    SoftBoundsPmax(dw_min_std=0.0, p_max=50, alpha=0.02, range_min=-0.5, range_max=0.7),
+    SoftBoundsPmax(dw_min_std=0.0, peer_compat=True),
+    SoftBoundsPmax(dw_min_std=0.0, reverse_up=True, reverse_down=True, reverse_offset=0.2),
+    PowStep(**QUIET, pow_gamma=2.0, pow_up_down=0.3, pow_up_down_dtod=0.05, up_down=-0.2),
+    PowStep(**QUIET, pow_gamma=0.5),
+    PowStepReference(**QUIET, pow_gamma=1.5, reference_mean=0.05, reference_std=0.1),
+    PowStepReference(**QUIET, pow_gamma=2.0, up_down=0.3, subtract_symmetry_point=True),
+    PiecewiseStep(**QUIET, piecewise_up=[0.5, 1.0, 2.0], piecewise_down=[1.0, 0.0, -0.2]),
+    PiecewiseStep(**QUIET, piecewise_up=[0.7], piecewise_down=[1.1], up_down=0.1),
+    PiecewiseStep(**QUIET, piecewise_up=MANY, piecewise_down=MANY[::-1]),  # aihwkit's limit on a GPU is 63 nodes
+    LookupTable(**QUIET, mean_up=[0.01, 0.03, 0.02], mean_down=[0.02, 0.005], w_max=0.9, w_min=-0.4),
+    LookupTable(**QUIET, mean_up=[0.01], mean_down=[0.02]),
 ]
 NOISY = {"dw_min": 0.02, "dw_min_std": 5.0}
 

@@ -9,6 +9,8 @@ from engine.devices.exp_step import ExpStep
 from engine.devices.linear_step import LinearStep
 from engine.devices.lookup_table import LookupTable
 from engine.devices.piecewise_step import PiecewiseStep
+from engine.devices.pow_step import PowStep
+from engine.devices.pow_step_reference import PowStepReference
 from engine.devices.soft_bounds import SoftBounds
 from engine.devices.soft_bounds_pmax import SoftBoundsPmax
 from engine.errors import ParameterError
@@ -147,6 +149,19 @@ def test_lifetime_of_up_to_one_batch_is_refused(stem, lifetime):
     assert cls(lifetime=1.5).lifetime == 1.5
 
 
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (PowStep, {"pow_gamma": 130.0}),
+        (PowStepReference, {"pow_gamma": 1e4}),
+        (PiecewiseStep, {"dw_min": 1e-20, "piecewise_up": [1e-20], "piecewise_down": [1.0]}),
+    ],
+)
+def test_step_lost_in_single_precision_is_refused(cls, values):
+    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.granularity = .* w: is lost in single precision"):
+        cls(**values)
+
+
 def test_piecewise_lists_of_different_length_are_refused():
     with pytest.raises(ParameterError, match=r"^PiecewiseStep\.piecewise_up, piecewise_down have 2 and 3 nodes"):
         PiecewiseStep(piecewise_up=[1.0, 2.0], piecewise_down=[1.0, 2.0, 3.0])
@@ -158,6 +173,7 @@ def test_piecewise_lists_of_different_length_are_refused():
         ({"range_min": 0.5, "range_max": 0.5}, r"range_max = 0.5 w: must lie above range_min"),
         ({"range_min": 0.5, "range_max": -0.5}, r"range_max = -0.5 w: must lie above range_min"),
         ({"range_min": 0.1, "range_max": 0.5, "alpha": 0.05}, r": this curve needs bounds .* enclose 0"),
+        ({"p_max": 1, "alpha": 1e-37, "range_min": -100.0, "range_max": 100.0}, r": w_max of this curve = .*single"),
         ({"p_max": 10.5}, r"p_max = 10.5 pulses: must be a whole number"),
     ],
 )
