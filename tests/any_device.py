@@ -13,8 +13,9 @@ from typing import Any
 from engine import devices
 from engine.devices import Device
 
-EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0, "gamma_up_dtod": 0.0,
-         "gamma_down_dtod": 0.0, "pow_gamma_dtod": 0.0}  # fmt: skip
+EQUAL_BOUNDS = {"w_max_dtod": 0.0, "w_min_dtod": 0.0}
+EQUAL = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "gamma_up_dtod": 0.0, "gamma_down_dtod": 0.0, "pow_gamma_dtod": 0.0,
+         **EQUAL_BOUNDS}  # fmt: skip
 QUIET = {"dw_min_std": 0.0, "spread_up": [0.0], "spread_down": [0.0]}
 
 
@@ -48,7 +49,12 @@ def curve_through(step: float, low: float, high: float, pulses: int = 300) -> di
     alpha = -math.log1p(-step / max(high, -low))
     rest = math.exp(-alpha * pulses)
     width = (high - low) * (1 - rest) / (1 + rest)
-    return {"p_max": pulses, "alpha": alpha, "range_min": (low + high - width) / 2, "range_max": (low + high + width) / 2}
+    return {
+        "p_max": pulses,
+        "alpha": alpha,
+        "range_min": (low + high - width) / 2,
+        "range_max": (low + high + width) / 2,
+    }
 
 
 def table_entries(default: list[float], factor: float = 1.3) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from engine import ops
@@ -66,8 +67,8 @@ class TemporalTile:
             Probability with which each device is reset.
         """
         _within("prob", prob, 0, 1)
-        _within("start", start, 0, self.in_features - 1)
-        _within("count", count, -1, self.in_features)
+        _within("start", start, 0, self.in_features - 1, whole=True)
+        _within("count", count, -1, self.in_features, whole=True)
         columns = self.in_features if count == -1 else count
         self._act("reset", amount=prob, columns=(start, columns))
 
@@ -113,6 +114,8 @@ class TemporalTile:
             self._time = ops.TimeArrays(self.device.pack_time(), cells, drift)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not low <= value <= high:
-        raise ParameterError(say(name, value, "is outside its range", f"{low:g} .. {high:g}", "Choose a value inside."))
+def _within(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
+    kind = int | np.integer if whole else int | float | np.number
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high or math.isinf(value):
+        rule = "must be a whole number in its range" if whole else "must be a number in its range"
+        raise ParameterError(say(name, value, rule, f"{low:g} .. {high:g}", "Choose a value inside."))

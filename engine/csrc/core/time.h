@@ -39,9 +39,10 @@ OHM_HD float decayed(float w, const TimeCell& c, float alpha) {
   return c.reset_bias + (w - c.reset_bias) * (1.0f + alpha * (c.decay_scales - 1.0f));
 }
 
-// Power law from the last write at `clock - age`; ages below one unit do not drift.
-OHM_HD float drifted(float written, float age, float nu, const DriftParams& p) {
-  float inside = (written - p.drift_w_offset) / p.drift_wg_ratio + p.drift_g_offset;
+// Power law from the last write at `clock - age`; ages below one unit do not drift. The exponent follows the conductance
+// as it is now, `w`, as in aihwkit.
+OHM_HD float drifted(float written, float w, float age, float nu, const DriftParams& p) {
+  float inside = (w - p.drift_w_offset) / p.drift_wg_ratio + p.drift_g_offset;
   float correction = p.drift_nu_k * (natural_log(larger(inside, 1e-30f)) - p.drift_log_g0);
   float exponent = nu - (p.drift_nu_k != 0.0f ? correction : 0.0f);
   float f = exponential(-exponent * natural_log(larger(age, 1.0f)));

@@ -89,7 +89,7 @@ void drift_tile(const TileView& tile, const TimeJob& job) {
           job.drift[1][e] = job.clock;
         } else {
           const float nu = job.cells[3][e] * (1.0f + p.drift_nu_std * z.normal[0][l]);
-          w = drifted(job.drift[0][e], job.clock - job.drift[1][e], nu, p);
+          w = drifted(job.drift[0][e], w, job.clock - job.drift[1][e], nu, p);
         }
         w = D::clip(w + p.drift_w_noise_std * z.normal[1][l], from_arrays<typename D::Cell>(tile.cells, e));
         job.drift[2][e] = w;
