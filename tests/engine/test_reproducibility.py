@@ -71,6 +71,7 @@ def assert_same_bits(one: dict, other: dict) -> None:
         assert torch.equal(one[name], other[name]), name
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_two_threads_give_the_bits_of_one(stem, threads):
     threads(1)
@@ -81,6 +82,7 @@ def test_two_threads_give_the_bits_of_one(stem, threads):
     assert_same_bits(single, history(stem))
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_every_instruction_set_gives_the_same_bits(stem, instruction_set):
     available = ops.build_info()["isa_available"]
@@ -108,6 +110,7 @@ def test_unknown_instruction_set_names_the_available_ones():
         ops.use_isa("sse9")
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_same_seed_same_bits_other_seed_other_bits(stem):
     one, two, other = history(stem, shape=(9, 13)), history(stem, shape=(9, 13)), history(stem, seed=8, shape=(9, 13))
@@ -117,6 +120,7 @@ def test_same_seed_same_bits_other_seed_other_bits(stem):
         assert not torch.equal(one[name], other[name]), name
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", [s for s in devices.names() if devices.get(s).pulsed])
 def test_construction_seed_fixes_the_devices_only(stem):
     shape = (9, 13)
@@ -132,6 +136,7 @@ def test_construction_seed_fixes_the_devices_only(stem):
     assert_same_bits(default, history(stem, seed=7, construction_seed=7, shape=shape))
 
 
+@pytest.mark.conformance("T38")
 def test_construction_seed_leaves_the_noise_of_the_seed():
     """Output noise belongs to the seed: two chips with equal weights read with equal noise."""
     io = IOParameters(inp_res=0.0, out_res=0.0)

@@ -59,6 +59,7 @@ def assert_equal(one, other) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.conformance("T39")
 @pytest.mark.parametrize("stem", devices.names())
 def test_resumed_tile_continues_bit_for_bit(stem):
     tile = tile_of(stem)
@@ -95,6 +96,7 @@ def test_loaded_tile_does_not_share_memory_with_the_state():
     assert torch.equal(state["hidden"], tile.hidden)
 
 
+@pytest.mark.conformance("T39")
 def test_edited_cells_survive_and_nominal_parameters_do_not_follow_them():
     """The peer replaces dw_min when loaded step scales are far from it; its re-loaded tile updates otherwise."""
     tile = tile_of("soft_bounds", up_down=0.5)
@@ -135,6 +137,7 @@ def test_difference_in_any_part_is_found(changes, field):
     assert field in caught.value.differences
 
 
+@pytest.mark.conformance("T39")
 @pytest.mark.parametrize("stem", devices.names())
 def test_config_saved_takes_the_configuration_too(stem):
     saved = tile_of(stem)

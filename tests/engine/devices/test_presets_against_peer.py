@@ -48,6 +48,7 @@ def test_peer_numbers_exist_for_every_preset():
     assert sorted(PEER) == presets.names()
 
 
+@pytest.mark.conformance("T36")
 @pytest.mark.parametrize("name", presets.names())
 def test_preset_population_follows_the_peer(name):
     peer, device = PEER[name], presets.load(name)
@@ -71,6 +72,7 @@ def test_preset_parameters_are_the_peer_s(name):
     assert ours == pytest.approx(peer["parameters"])
 
 
+@pytest.mark.conformance("T35")
 @pytest.mark.parametrize("name", presets.names())
 def test_preset_derived_numbers_are_the_peer_s(name):
     """1e-6: the peer's numbers have seven digits; steps that cancel to zero at a bound keep 1e-6 of the step at 0."""

@@ -71,11 +71,13 @@ def same_devices_in_every_row(tile: Tile) -> None:
         cell.copy_(cell[:1].expand_as(cell).clone())
 
 
+@pytest.mark.conformance("T02")
 def test_formula_exists_for_every_device_class():
     assert set(formulas.STEPS) == set(devices.names())
     assert {device.stem() for device in CASES} == set(devices.names())
 
 
+@pytest.mark.conformance("T02")
 @pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("device", CASES, ids=case_id)
 def test_one_pulse_moves_by_the_formula_and_stops_at_the_bound(device, way):
@@ -100,6 +102,7 @@ def test_one_pulse_moves_by_the_formula_and_stops_at_the_bound(device, way):
     torch.testing.assert_close(trace.apparent, trace.hidden, rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T02")
 @pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("device", CASES, ids=case_id)
 def test_nominal_step_equals_the_formula(device, way):
@@ -112,6 +115,7 @@ def test_nominal_step_equals_the_formula(device, way):
     assert (np.abs(got - exact) <= 1e-6 * np.maximum(np.abs(exact), cell["dwmin_up"])).all()
 
 
+@pytest.mark.conformance("T03")
 def test_constant_step_half_a_step_from_the_bound_lands_on_it():
     tile = Tile(1, 4, ConstantStep(**QUIET), seed=5)
     low, high = tile.cells["min_bound"], tile.cells["max_bound"]
@@ -121,6 +125,7 @@ def test_constant_step_half_a_step_from_the_bound_lands_on_it():
     torch.testing.assert_close(tile.pulse([-1]).hidden[0], low, rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T03")
 @pytest.mark.parametrize("stem", [n for n in devices.names() if devices.get(n).pulsed])
 @pytest.mark.parametrize("consistent", [True, False])
 def test_bounds_hold_under_10000_noisy_pulses(stem, consistent):
@@ -142,6 +147,7 @@ EXP_UP = {10: -0.971023, 100: -0.747824, 300: -0.369738, 1000: 0.655580}
 EXP_DOWN = {10: 0.884253, 100: 0.377377, 300: -0.100923, 1000: -0.998150}
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize(("start", "way", "expected"), [(-1.0, 1, EXP_UP), (1.0, -1, EXP_DOWN)])
 def test_exp_step_curve_equals_the_peer(start, way, expected):
     """2e-5: the peer's numbers are single precision, 1000 roundings of 3e-8 each."""
@@ -161,6 +167,7 @@ def linear_curve(start, step, slope, n):
 COUNTS = np.array([1, 10, 100, 1000])
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("way", [1, -1])
 def test_constant_step_curve_is_a_ramp_to_the_bound(way):
     device = ConstantStep(dw_min=0.002, up_down=0.25, w_max=0.8, w_min=-0.9).nominal()
@@ -170,6 +177,7 @@ def test_constant_step_curve_is_a_ramp_to_the_bound(way):
     np.testing.assert_allclose(trace, way * np.minimum(COUNTS * step, bound), atol=1e-5)
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("way", [1, -1])
 def test_linear_step_curve_equals_the_closed_form(way):
     device = LinearStep(dw_min=0.002, gamma_up=0.6, gamma_down=0.3, w_max=1.1, w_min=-0.7).nominal()
@@ -181,6 +189,7 @@ def test_linear_step_curve_equals_the_closed_form(way):
     np.testing.assert_allclose(trace, expected, atol=1e-5)
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("reference", [0.0, 0.3])
 @pytest.mark.parametrize("way", [1, -1])
 def test_soft_bounds_curve_equals_the_closed_form(way, reference):

@@ -17,6 +17,7 @@ from engine.errors import ParameterError
 from engine.quantity import Flag, Quantity, Table
 from engine.tiles import IOParameters, UpdateParameters
 
+pytestmark = pytest.mark.conformance("T40")
 TINY = 1e-6
 # Parameter: (a value just inside, a value just outside) for each end; the ends of docs/physics/devices.md, section 2.1.
 FADING = {"diffusion": [(0.0, -TINY)], "lifetime": [(0.0, -TINY), (0.0, -1.0)]}

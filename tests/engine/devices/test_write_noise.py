@@ -20,10 +20,11 @@ def tile_of(stem: str, rows: int = 200, columns: int = 200, seed: int = 1, **cha
 
 
 def test_written_classes_are_those_whose_header_has_a_frozen_error():
-    assert WRITTEN == [n for n in devices.names() if ops.schema(devices.get(n).header())["has_write_noise"]]
+    assert [n for n in devices.names() if ops.schema(devices.get(n).header())["has_write_noise"]] == WRITTEN
     assert not {"constant_step", "pow_step_reference", "ideal"} & set(WRITTEN)
 
 
+@pytest.mark.conformance("T17")
 @pytest.mark.parametrize("stem", WRITTEN)
 @pytest.mark.parametrize("how", ["set", "pulse", "update"])
 def test_write_error_is_write_noise_std_times_dw_min(stem, how):
@@ -41,6 +42,7 @@ def test_write_error_is_write_noise_std_times_dw_min(stem, how):
     judge.std(error[~strong], 0.05, within=0.04)
 
 
+@pytest.mark.conformance("T17")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_apparent_weight_may_exceed_the_bounds_hidden_may_not(stem):
     tile = tile_of(stem)
@@ -50,6 +52,7 @@ def test_apparent_weight_may_exceed_the_bounds_hidden_may_not(stem):
     assert (tile.weights > high).float().mean() > 0.1
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_update_redraws_touched_crosspoints_only(stem):
     tile = tile_of(stem, 20, 30)
@@ -64,6 +67,7 @@ def test_update_redraws_touched_crosspoints_only(stem):
     torch.testing.assert_close(tile.hidden[untouched], hidden[untouched], rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_explicit_pulse_redraws_touched_crosspoints_only(stem):
     tile = tile_of(stem, 20, 30)
@@ -78,6 +82,7 @@ def test_explicit_pulse_redraws_touched_crosspoints_only(stem):
     torch.testing.assert_close(trace.apparent[1], trace.apparent[0], rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_successive_write_errors_are_independent(stem):
     """N = 40 000; correlation of independent draws has standard error 0.005."""
@@ -86,6 +91,7 @@ def test_successive_write_errors_are_independent(stem):
     judge.correlation(one, two, 0.0, within=0.0225)
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_set_weights_without_the_flag_writes_exactly(stem):
     tile = tile_of(stem, 20, 30, apply_write_noise_on_set=False)
