@@ -216,10 +216,12 @@ class Tile(TemporalTile):
             self._arrays.update(self._config.update.job(x, d, lr, self._granularity), first)
 
     def _update_digitally(self, x: torch.Tensor, d: torch.Tensor, lr: float, *, bounded: bool) -> None:
-        ops.outer(self._arrays.hidden, x, d, lr)
-        if bounded:
-            self.clip()
+        if bounded:  # the bounds hold after every sample, so that a batch is its samples one by one
+            for k in range(x.shape[0]):
+                ops.outer(self._arrays.hidden, x[k : k + 1], d[k : k + 1], lr)
+                self.clip()
         else:
+            ops.outer(self._arrays.hidden, x, d, lr)
             self._arrays.apparent.copy_(self._arrays.hidden)
 
     def pulse(self, directions, read_every: int = 1) -> PulseTrace:
