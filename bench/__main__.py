@@ -84,14 +84,20 @@ class Run:
         around = {"load_before": before, "load_after": machine.load(), "machine": self.machine}
         return case.record() | measured | around | {"peer": peer.description if peer else None}
 
+    @staticmethod
+    def show(text: str) -> None:
+        """Say on a terminal what is running."""
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
     def records(self, op: str) -> list[dict[str, Any]]:
         """Check an operation's answers, run its rows, print its table."""
         operations.get(op).verify()
         done = []
         for case in cases(op, self.options):
-            print(f"\r\033[K{op}: {case.device}, {case.variant}, {case.threads} threads", end="", file=sys.stderr)
+            self.show(f"{op}: {case.device}, {case.variant}, {case.threads} threads")
             done.append(self.record(case))
-        print("\r\033[K", end="", file=sys.stderr)
+        self.show("")
         print(f"\n{op}, {done[0]['shape'][0]} x {done[0]['shape'][1]}, batch {done[0]['batch']}\n{table(done)}")
         return done
 

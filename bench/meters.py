@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import statistics
 import time
@@ -35,6 +36,26 @@ def calls_for(call: Callable[[], object], shortest_s: float) -> int:
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Return smallest, median and largest of ``values``."""
     return min(values), statistics.median(values), max(values)
+
+
+_MMAP_THRESHOLD = -3  # glibc's M_MMAP_THRESHOLD
+_OWN_PAGES_FROM = 1 << 16
+
+
+def growth(make: Callable[[], object]) -> int:
+    """Return by how many bytes the process grows while what ``make`` returns is alive (Linux with glibc).
+
+    Large blocks get pages of their own and free ones go back first: otherwise a block could take the place of one that
+    was freed before and not be seen.
+    """
+    library = ctypes.CDLL(None)
+    library.mallopt(_MMAP_THRESHOLD, _OWN_PAGES_FROM)
+    library.malloc_trim(0)
+    before = resident()
+    made = make()
+    grown = resident() - before
+    del made
+    return grown
 
 
 def resident() -> int:

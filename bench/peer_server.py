@@ -25,7 +25,7 @@ from aihwkit.simulator.parameters.enums import BoundManagementType, WeightNoiseT
 from aihwkit.simulator.tiles import AnalogTile
 from aihwkit.version import __version__
 
-from bench.meters import clock, resident
+from bench.meters import clock, growth
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,8 +37,8 @@ class Lacks(Exception):
 def device_of(settings: dict[str, Any]) -> Any:
     """Return the peer's device of that class with those parameters; what it does not know must be idle."""
     cls = getattr(peer_devices, settings["class"], None)
-    if cls is None:
-        raise Lacks(f"aihwkit has no device {settings['class']}")
+    if cls is None or not issubclass(cls, peer_devices.PulsedDevice | peer_devices.IdealDevice):
+        raise Lacks(f"aihwkit has no device {settings['class']} for an analog tile")
     device, unknown = cls(), []
     for name, value in settings["parameters"].items():
         if hasattr(device, name):
@@ -189,10 +189,8 @@ class Construct:
 def memory(settings: dict[str, Any]) -> dict[str, float]:
     """Return by how much the process grows with one tile, bytes."""
     config = SingleRPUConfig(device=device_of(settings["device"]))
-    AnalogTile(8, 8, config, bias=False)
-    before = resident()
-    tile = AnalogTile(*settings["shape"], config, bias=False)
-    return {"bytes": resident() - before, "out": tile.out_size}
+    AnalogTile(8, 8, config, bias=False)  # what is allocated once
+    return {"bytes": growth(lambda: AnalogTile(*settings["shape"], config, bias=False))}
 
 
 OPERATIONS: dict[str, Callable] = {"update": Update, "response": Response, "mvm": Mvm, "construct": Construct}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.cases import Case, Rows
-from bench.meters import resident
+from bench.meters import growth
 from bench.operation import Operation, device_of
 from bench.peer import Peer, PeerLacks, device_settings
 from engine import devices
@@ -41,11 +41,8 @@ class Memory(Operation):
     def measure(self, peer: Peer | None, repeats: int) -> dict[str, Any]:
         """Return bytes per crosspoint of ours, of the formula, and of the peer."""
         crosspoints = self.case.shape[0] * self.case.shape[1]
-        Tile(8, 8, self.device)
-        before = resident()
-        tile = Tile(*self.case.shape, self.device)
-        ours = (resident() - before) / crosspoints
-        del tile
+        Tile(8, 8, self.device)  # what is allocated once
+        ours = growth(lambda: Tile(*self.case.shape, self.device)) / crosspoints
         theirs, lacking = self._peer_bytes(peer)
         return {
             "ours_bytes": ours,
