@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -29,8 +30,9 @@ _TIME_OFF = {"drift_t_0": 1.0, "drift_wg_ratio": 1.0}
 class Device(Model):
     """A resistive device at one crosspoint.
 
-    Subclasses live one to a file; the file's stem names the physics header ``engine/csrc/devices/<stem>.h``.
-    The names of their parameters are compared with the header's at import.
+    Subclasses live one to a file, which is named as the class in small letters (``soft_bounds.py`` holds
+    ``SoftBounds``), as is the physics header ``engine/csrc/devices/<stem>.h``. The names of their parameters are
+    compared with the header's at import.
     """
 
     abstract: ClassVar[bool] = True
@@ -40,8 +42,8 @@ class Device(Model):
 
     @classmethod
     def stem(cls) -> str:
-        """Return the name of the device, which is that of its file and of its header."""
-        return cls.__module__.rpartition(".")[2]
+        """Return the name of the device: that of its class in small letters, ``SoftBounds`` is ``soft_bounds``."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @classmethod
     def fields(cls) -> list[str]:
@@ -174,7 +176,7 @@ class Device(Model):
     @property
     def granularity(self) -> float:
         """The step (weight units) that the update logic assumes."""
-        raise NotImplementedError  # every concrete class has one
+        raise NotImplementedError(f"{type(self).__name__}.granularity: every device must define it.")
 
     @property
     def n_states(self) -> float:
@@ -256,10 +258,13 @@ class Device(Model):
 
     def to_snippet(self) -> str:
         """Return Python code that makes this device; parameters at their default are left out."""
-        changed = {n: v for n, v in self.values().items() if v != self.param[n].default}
+        changed = {n: v for n, v in self.values().items() if v != type(self).param[n].default}
         body = "".join(f"    {n}={v!r},\n" for n, v in changed.items())
-        call = f"{type(self).__name__}(\n{body})" if body else f"{type(self).__name__}()"
-        return f"from engine.devices.{self.stem()} import {type(self).__name__}\n\ndevice = {call}\n"
+        module, name = type(self).__module__, type(self).__name__
+        line = f"from {module} import {name}"
+        if not module.startswith("engine."):  # a device from elsewhere is found by its name
+            line, name = "from engine import devices", f'devices.get("{self.stem()}")'
+        return f"{line}\n\ndevice = {name}(" + (f"\n{body}" if body else "") + ")\n"
 
 
 @functools.lru_cache(maxsize=256)
