@@ -7,9 +7,11 @@ import numpy as np
 
 from engine.devices.base import NOT_NEGATIVE, POSITIVE
 from engine.devices.families import WrittenDevice
+from engine.errors import ParameterError, say
 from engine.quantity import Quantity, Table
 
 _SOURCE = "assumed"
+_LEAST_SPREAD = 0.1  # of a node's width: steps from weights closer together show no slope
 
 
 class LookupTable(WrittenDevice):
@@ -38,7 +40,7 @@ class LookupTable(WrittenDevice):
     # fmt: on
 
     @classmethod
-    def from_samples(cls, before, step, *, nodes: int = 20, **values) -> LookupTable:
+    def from_samples(cls, before, step, direction, *, nodes: int = 20, **values) -> LookupTable:
         """Return a device with tables made from measured steps.
 
         Parameters
@@ -46,43 +48,79 @@ class LookupTable(WrittenDevice):
         before : array_like
             ``(steps,)`` weight before each step, weight units.
         step : array_like
-            ``(steps,)`` change of weight; positive entries are taken as up, negative as down steps.
+            ``(steps,)`` change of weight; a noisy step may go against its pulse.
+        direction : array_like
+            ``(steps,)`` +1 for an up, -1 for a down pulse.
         nodes : int
-            Nodes of each table, at least 2.
+            Nodes of each table, at least 2. Where a direction has no steps, its nearest nodes that have some count.
         **values
-            Further parameters, such as ``w_min`` and ``w_max`` (default: the range of ``before``).
+            Further parameters, such as ``w_min`` and ``w_max`` (default: the range of ``before``, with 0).
+
+        Returns
+        -------
+        LookupTable
+            Without device-to-device spread unless ``values`` say otherwise: all steps are taken as those of one device.
 
         Raises
         ------
         ParameterError
-            If one direction has no steps.
+            If one direction has no steps, the arrays do not fit each other, or a value is not finite.
+
+        Notes
+        -----
+        Noise of the readings counts twice in the spread of a step; remove it first where it matters.
         """
-        before, step = np.asarray(before, float), np.asarray(step, float)
-        low, high = values.pop("w_min", float(before.min())), values.pop("w_max", float(before.max()))
+        before, step, direction = _checked_samples(before, step, direction)
+        if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 2:
+            raise ParameterError(say("LookupTable.from_samples: nodes", nodes, "must be a whole number", "2, 3, ...",
+                                     "Give at least 2."))  # fmt: skip
+        low = values.setdefault("w_min", min(float(before.min()), 0.0))
+        high = values.setdefault("w_max", max(float(before.max()), 0.0))
+        at = np.linspace(low, high, nodes)
         tables = {}
-        for name, chosen in (("up", step > 0), ("down", step < 0)):
-            mean, spread = _node_statistics(before[chosen], np.abs(step[chosen]), np.linspace(low, high, nodes), name)
-            tables |= {f"mean_{name}": mean, f"spread_{name}": spread}
-        middle = 0.5 * (tables["mean_up"][nodes // 2] + tables["mean_down"][nodes // 2])
-        return cls(w_min=min(low, 0.0), w_max=max(high, 0.0), **{"dw_min": middle, **tables, **values})
+        for name, way in (("up", 1), ("down", -1)):
+            chosen = direction == way
+            mean, spread = _node_statistics(before[chosen], way * step[chosen], at)
+            tables |= {f"mean_{name}": mean.tolist(), f"spread_{name}": spread.tolist()}
+        middle = 0.5 * (np.interp(0.0, at, tables["mean_up"]) + np.interp(0.0, at, tables["mean_down"]))
+        one_device = dict.fromkeys(("dw_min_dtod", "up_down_dtod", "w_max_dtod", "w_min_dtod"), 0.0)
+        return cls(**{**one_device, "dw_min": float(abs(middle)), **tables, **values})
 
 
-def _node_statistics(before: np.ndarray, step: np.ndarray, nodes: np.ndarray, name: str) -> tuple[list, list]:
-    """Return mean and standard deviation of the steps around each node, weighted by a triangle of one node's width."""
-    from engine.errors import ParameterError
-
-    if before.size == 0:
+def _checked_samples(before, step, direction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    arrays = [np.asarray(v, float) for v in (before, step, direction)]
+    if len({a.shape for a in arrays}) != 1 or arrays[0].ndim != 1:
+        shapes = ", ".join(str(a.shape) for a in arrays)
         raise ParameterError(
-            f"LookupTable.from_samples: no {name} steps (allowed: at least one in each direction). Measure both."
+            f"LookupTable.from_samples: before, step, direction have shapes {shapes} (allowed: three times (steps,)). "
+            "Give one entry for each step."
         )
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise ParameterError(
+            "LookupTable.from_samples: holds NaN or infinity (allowed: finite numbers). Leave such steps out."
+        )
+    for name, way in (("up", 1), ("down", -1)):
+        if not (arrays[2] == way).any():
+            raise ParameterError(
+                f"LookupTable.from_samples: no {name} steps (allowed: at least one in each direction). Measure both."
+            )
+    return tuple(arrays)
+
+
+def _node_statistics(before: np.ndarray, step: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of the steps at each node: straight lines through the steps around it.
+
+    Weights fall to zero at the neighbouring nodes. A line, not a mean, because the steps of an end node lie on one
+    side of it; where the weights before them hardly differ, a mean it is.
+    """
     width = nodes[1] - nodes[0]
     weight = np.maximum(1 - np.abs(before[None, :] - nodes[:, None]) / width, 0)
-    weight = np.where(
-        weight.sum(1, keepdims=True) > 0,
-        weight,
-        np.abs(before - nodes[:, None]).argmin(1)[:, None] == np.arange(before.size),
-    )
-    total = weight.sum(1)
-    mean = weight @ step / total
-    square = weight @ step**2 / total
-    return mean.tolist(), np.sqrt(np.maximum(square - mean**2, 0)).tolist()
+    met = weight.sum(1) > 0
+    share = weight[met] / weight[met].sum(1, keepdims=True)
+    centre, middle = share @ before, share @ step
+    variance = share @ before**2 - centre**2
+    tilted = variance > (_LEAST_SPREAD * width) ** 2
+    slope = np.where(tilted, (share @ (before * step) - centre * middle) / np.where(tilted, variance, 1.0), 0.0)
+    mean = np.interp(nodes, nodes[met], middle + slope * (nodes[met] - centre))
+    rest = step - np.interp(before, nodes, mean)
+    return mean, np.sqrt(np.interp(nodes, nodes[met], share @ rest**2))
