@@ -7,6 +7,7 @@ files (TOML), the documentation and the error messages.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -213,7 +214,7 @@ class Model(param.Parameterized):
     @classmethod
     def fields(cls) -> list[str]:
         """Return the names of the parameters in the order of their definition."""
-        return [n for n in cls.param if isinstance(cls.param[n], Field)]
+        return list(_fields(cls))
 
     def check(self) -> None:
         """Raise `ParameterError` where single values are fine but do not fit together."""
@@ -280,3 +281,8 @@ class Model(param.Parameterized):
         return type(self) is type(other) and self.values() == other.values()
 
     __hash__ = None  # mutable: two equal models may become different
+
+
+@functools.cache
+def _fields(cls: type[Model]) -> tuple[str, ...]:
+    return tuple(n for n in cls.param if isinstance(cls.param[n], Field))

@@ -65,7 +65,7 @@ STATEMENTS = {
 }
 NOT_HERE = {
     "T37": "Not here: needs the kernels for GPUs.",
-    "T44": "Not here: needs the likelihood fit. The least-squares fit's errors are tested in tests/explorer/test_fit.py.",
+    "T44": "Not here: needs the likelihood fit; those of the least-squares fit are in tests/explorer/test_fit.py.",
     "T45": "Not here: needs the population fit.",
     "T46": "Not here: needs the comparison of models.",
     "T47": "For information, not a test: `make bench`.",

@@ -52,11 +52,10 @@ class ParameterPanel(Viewer):
         values, start = state.device.values(), state.start_values()
         for name, field in self.fields.items():
             field.follow(values[name], start[name], state.problem_of(name))
-        self._sync_bar()
+        self._sync_bar(sum(values[name] != start[name] for name in values))
 
-    def _sync_bar(self) -> None:
+    def _sync_bar(self, edited: int) -> None:
         state = self._state
-        edited = len(state.edited_fields())
         if state.problem:
             label, color = "Invalid entry: last valid device shown", "error"
         elif edited:

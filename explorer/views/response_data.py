@@ -50,7 +50,7 @@ class Response:
 
     Attributes
     ----------
-    curves, step_lines, up_points, down_points, histogram : dict of arrays
+    curves, step_lines, up_points, down_points, histogram : dict of arrays or lists
         Columns of the sources.
     symmetry : float or None
         Nominal symmetry point, weight units.
@@ -64,10 +64,10 @@ class Response:
 
     request: Request
     curves: dict[str, np.ndarray]
-    step_lines: dict[str, np.ndarray]
-    up_points: dict[str, np.ndarray]
-    down_points: dict[str, np.ndarray]
-    histogram: dict[str, np.ndarray]
+    step_lines: dict[str, list[float]]
+    up_points: dict[str, list[float]]
+    down_points: dict[str, list[float]]
+    histogram: dict[str, list[float]]
     symmetry: float | None
     n_symmetric: int
     stride: int
@@ -101,7 +101,7 @@ def respond(request: Request) -> Response:
     found = symmetry[np.isfinite(symmetry)]
     nominal = request.device.symmetry_point()
     lines = _step_lines(request.device, ds["node"].values)
-    scale = float(max(lines["up"].max(), lines["down"].max()))
+    scale = max(*lines["up"], *lines["down"])
     return Response(
         request=request,
         curves=_curves(ds.isel(pulse=slice(None, None, stride))),
@@ -126,30 +126,35 @@ def _curves(ds: xr.Dataset) -> dict[str, np.ndarray]:
     return columns
 
 
-def _step_lines(device: Device, visited: np.ndarray) -> dict[str, np.ndarray]:
+def _step_lines(device: Device, visited: np.ndarray) -> dict[str, list[float]]:
     """Return the nominal step sizes over the range: where the curves cross is the symmetry point."""
     low, high = device.range if np.isfinite(device.range[0]) else (visited[0], visited[-1])
     w = np.linspace(low, high, _LINE_POINTS)
-    return {"w": w, "up": device.step(w, 1), "down": device.step(w, -1)}
+    return _short({"w": w, "up": device.step(w, 1), "down": device.step(w, -1)})
 
 
-def _step_points(ds: xr.Dataset, way: int, scale: float) -> dict[str, np.ndarray]:
+def _step_points(ds: xr.Dataset, way: int, scale: float) -> dict[str, list[float]]:
     """Return simulated mean step sizes with their standard error, of the bins where they are known well enough."""
     of = ds.sel(direction_of_step=way)
     mean, error = way * of["step_mean"].values, of["step_std"].values / np.sqrt(np.maximum(of["step_count"].values, 1))
     known = (of["step_count"].values >= _MIN_STEPS) & (error <= _KNOWN * scale)
     w, mean, error = of["node_weight"].values[known], mean[known], error[known]
-    return {"w": w, "mean": mean, "low": mean - error, "high": mean + error}
+    return _short({"w": w, "mean": mean, "low": mean - error, "high": mean + error})
 
 
-def _histogram(found: np.ndarray) -> dict[str, np.ndarray]:
+def _short(columns: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Return short columns as lists: an array would cost two messages of its own."""
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+def _histogram(found: np.ndarray) -> dict[str, list[float]]:
     if not found.size:
-        return {"left": np.empty(0), "right": np.empty(0), "count": np.empty(0)}
+        return {"left": [], "right": [], "count": []}
     low, high = float(found.min()), float(found.max())
     if high - low < 1e-9:  # all devices alike: one bar that can be seen
         low, high = low - 0.01, high + 0.01
     counts, edges = np.histogram(found, bins=_BINS, range=(low, high))
-    return {"left": edges[:-1], "right": edges[1:], "count": counts}
+    return _short({"left": edges[:-1], "right": edges[1:], "count": counts})
 
 
 def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, str]]:
