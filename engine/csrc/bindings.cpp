@@ -21,7 +21,7 @@ namespace {
 
 using Address = std::uintptr_t;
 
-// Filled by the stamped translation units before main; function-local statics avoid the order of initialisation.
+// Filled by register_all when the module is imported.
 std::map<std::string, std::map<std::string, DeviceOps>>& devices() {
   static std::map<std::string, std::map<std::string, DeviceOps>> table;
   return table;
@@ -330,6 +330,7 @@ void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Compiled kernels of Ohmscape; use engine.ops, which checks what it passes.";
+  register_all();
   use_isa(isa_available().back());
   py::class_<Tile>(m, "Tile")
       .def(py::init([](std::string stem, std::vector<float> params, std::vector<Address> cells, Address hidden,

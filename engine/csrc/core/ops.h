@@ -116,4 +116,6 @@ struct TileOps {
 
 void add_tile_ops(const TileOps&);
 
+void register_all();  // calls the two above for everything that was built
+
 }  // namespace ohm_ops

@@ -71,9 +71,10 @@ inline void update_lanes(PulseLanes<D>& s, const TileView& tile, const typename 
   alignas(64) u32 element[kLanes];
   gather_cells(s.cells, tile.cells, at.start, at.column);
   gather(s.hidden, tile.hidden + at.start, at.column);
+  gather(s.direction, x, at.column);
   for (int l = 0; l < kLanes; ++l) {
     element[l] = (u32)at.start + (u32)at.column[l];
-    s.direction[l] = x[at.column[l]] * d > 0.0f ? -1.0f : 1.0f;  // down where lr*d*x > 0
+    s.direction[l] = (s.direction[l] > 0.0f) == (d > 0.0f) ? -1.0f : 1.0f;  // down where lr*d*x > 0
   }
   fire<D>(s, at.pulses, element, tile, p, step);
   if (tile.pulses_up) count_fired(tile, at, s.direction);
@@ -86,13 +87,21 @@ inline void update_lanes(PulseLanes<D>& s, const TileView& tile, const typename 
   scatter(tile.apparent + at.start, s.hidden, at.column, at.used);
 }
 
+// A row that sends no pulse in this sample needs no look at its columns.
+inline bool row_is_silent(const UpdateJob& job, i64 t, i64 row, i64 out) {
+  if (job.kind != ohm_ops::kStochastic) return job.d_level[t * out + row] == 0.0f;
+  u32 any = 0;
+  for (i64 word = 0; word < job.words; ++word) any |= job.d_train[(t * job.words + word) * out + row];
+  return any == 0;
+}
+
 template <class D>
 inline void update_row(const TileView& tile, const UpdateJob& job, const typename D::Params& p, i64 row) {
   PulseLanes<D> s;
   Fired fired;
   for (i64 t = 0; t < job.samples; ++t) {
     const float d = job.d[t * tile.out + row] * (job.negative ? -1.0f : 1.0f);
-    if (job.scales[t].length == 0 || d == 0.0f) continue;
+    if (job.scales[t].length == 0 || d == 0.0f || row_is_silent(job, t, row, tile.out)) continue;
     for (i64 first = 0; first < tile.in; first += kSpan) {
       const i64 columns = tile.in - first < kSpan ? tile.in - first : kSpan;
       count_row(fired.counts, job, t, row, first, columns, tile.out, tile.in);
