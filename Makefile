@@ -2,7 +2,7 @@
 # The two commands for everyone (app, test) and a developer's handful. `make help` lists them.
 # Variables: PYTHON=/path/to/python, ARGS="arguments for the command", BROWSER=no (tests without a browser).
 .DEFAULT_GOAL := help
-.PHONY: help app test dev lint types wheel lock clean
+.PHONY: help app test dev lint types wheel lock bench bench-peer clean
 .SILENT:
 
 VENV := .venv
@@ -11,7 +11,7 @@ ARGS :=
 export PYTHON CHROMIUM
 
 help: ## list the commands
-	grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # The scripts do nothing in a fraction of a second when all is up to date; they compare contents, not dates.
 define environment
@@ -46,6 +46,13 @@ wheel: ## build a wheel into dist/
 
 lock: ## resolve requirements/dev.lock anew (needs Python 3.11, 3.12 and 3.13)
 	$$(tools/python.sh $(VENV)) tools/lock.py $(ARGS)
+
+bench: ## time ours beside torch, and the peer if installed; keeps the result in bench/results
+	$(call environment,)
+	$(BIN)/python -m bench --keep $(ARGS)
+
+bench-peer: ## build and install the peer that `make bench` compares with, in .venv-peer
+	python=$$(tools/python.sh $(VENV)) && "$$python" tools/peer.py $(ARGS)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache

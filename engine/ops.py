@@ -55,8 +55,14 @@ if os.environ.get("OHMSCAPE_ISA"):
 
 @functools.cache
 def schema(stem: str) -> dict:
-    """Return the compiled device's ``params`` and ``cells`` (names in order) and ``has_write_noise``."""
+    """Return the compiled device's ``params``, ``tables`` and ``cells`` (names in order) and ``has_write_noise``."""
     return dict(_core.schema(stem))
+
+
+@functools.cache
+def time_schema() -> dict[str, list[str]]:
+    """Return the compiled names of the processes in time: ``time``, ``drift``, ``cells``, ``drift_cells``."""
+    return dict(_core.time_schema())
 
 
 def periphery_schema() -> list[str]:
@@ -73,6 +79,20 @@ def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
     """Return ``count`` standard normal draws ``(count,)`` of one stream at one step."""
     out = np.empty(count, np.float32)
     _core.normals(seed, STREAMS[stream], step, count, out.ctypes.data)
+    return out
+
+
+def element_normals(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+    """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: standard normals ``(4, count)``."""
+    out = torch.empty(4, count)
+    _core.element_normals(seed, STREAMS[stream], step, count, block, out.data_ptr())
+    return out
+
+
+def element_uniforms(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+    """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: uniform in (0, 1], ``(4, count)``."""
+    out = torch.empty(4, count)
+    _core.element_uniforms(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
 
 
@@ -135,6 +155,8 @@ class TileArrays:
     hidden, apparent : torch.Tensor
         ``(out, in)`` float32; the same tensor where the device has no write noise is not required.
     seed, construction_seed : int
+    counters : tuple of torch.Tensor or None
+        Up and down pulses of each crosspoint, ``(out, in)`` int32 each.
     """
 
     stem: str
@@ -144,9 +166,11 @@ class TileArrays:
     apparent: torch.Tensor
     seed: int
     construction_seed: int
+    counters: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def native(self, samples: int = 1, *, seed: int | None = None) -> _core.Tile:
         out, in_ = self.hidden.shape
+        up, down = (c.data_ptr() for c in self.counters) if self.counters else (0, 0)
         return _core.Tile(
             self.stem,
             self.params.tolist(),
@@ -157,65 +181,146 @@ class TileArrays:
             in_,
             self.seed if seed is None else seed,
             threads_for(out * in_ * samples),
+            up,
+            down,
         )
+
+    def construct(self) -> None:
+        """Draw the device-to-device values of every cell."""
+        _core.construct(self.native(seed=self.construction_seed))
+
+    def write(self, target: torch.Tensor, step: int) -> None:
+        """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
+        _core.set_weights(self.native(), target.data_ptr(), step)
+
+    def pulse(self, directions: np.ndarray, read_every: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden, apparent (reads, out, in)."""
+        directions = np.ascontiguousarray(directions, np.int8)
+        shape = (directions.shape[0] // read_every, *self.hidden.shape)
+        hidden, apparent = torch.empty(shape), torch.empty(shape)
+        _core.pulse(
+            self.native(directions.shape[0]),
+            directions.ctypes.data,
+            directions.ndim == 3,
+            directions.shape[0],
+            read_every,
+            first_step,
+            hidden.data_ptr(),
+            apparent.data_ptr(),
+        )
+        return hidden, apparent
+
+    def update(self, job: UpdateJob, first_step: int) -> None:
+        """Pulse the devices for every sample of the job, in order."""
+        _core.update(self.native(job.x.shape[0]), job.native(first_step))
+
+    def draw_time(self, params: tuple[list[float], list[float]]) -> TimeArrays:
+        """Return the per-device values of the processes in time, drawn."""
+        time = TimeArrays(params, {n: torch.empty_like(self.hidden) for n in time_schema()["cells"]}, {})
+        self.act_in_time(time, "construct", 0)
+        return time
+
+    def act_in_time(
+        self,
+        time: TimeArrays,
+        what: str,
+        step: int,
+        *,
+        amount: float = 1.0,
+        skip_last_column: bool = False,
+        columns: tuple[int, int] = (0, 0),
+        clock: float = 0.0,
+    ) -> None:
+        """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
+        native = _core.Time(
+            *time.params,
+            [c.data_ptr() for c in time.cells.values()],
+            [c.data_ptr() for c in time.drift.values()],
+            step,
+            amount,
+            skip_last_column,
+            *columns,
+            clock,
+        )
+        seed = self.construction_seed if what == "construct" else self.seed
+        _core.act_in_time(self.native(seed=seed), native, what)
+
+
+@dataclass
+class UpdateJob:
+    """One pulsed update as the kernels see it.
+
+    Attributes
+    ----------
+    x, d : torch.Tensor
+        ``(samples, in)`` and ``(samples, out)`` float32.
+    length, x_scale, d_scale : numpy.ndarray
+        ``(samples,)`` from update management: slots, and factors that turn |x| and |d| into probabilities.
+    kind : int
+        0 stochastic trains, 1 mean count, 2 implicit.
+    x_res, d_res : float
+        Bin widths, 0 is off.
+    sto_round, negative : bool
+        Stochastic rounding to the bins; all directions reversed.
+    """
+
+    x: torch.Tensor
+    d: torch.Tensor
+    length: np.ndarray
+    x_scale: np.ndarray
+    d_scale: np.ndarray
+    kind: int = 0
+    x_res: float = 0.0
+    d_res: float = 0.0
+    sto_round: bool = False
+    negative: bool = False
+
+    def native(self, first_step: int) -> _core.Update:
+        return _core.Update(
+            self.x.data_ptr(),
+            self.d.data_ptr(),
+            self.x.shape[0],
+            self.length.tolist(),
+            self.x_scale.tolist(),
+            self.d_scale.tolist(),
+            first_step,
+            self.kind,
+            self.x_res,
+            self.d_res,
+            self.sto_round,
+            self.negative,
+        )
+
+    def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
+        """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
+        counts = torch.empty(self.x.shape[0], self.d.shape[1], self.x.shape[1], dtype=torch.int32)
+        _core.coincidences(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, counts.data_ptr())
+        return counts
+
+
+@dataclass
+class TimeArrays:
+    """The processes in time of one tile as the kernels see them.
+
+    Attributes
+    ----------
+    params : tuple of list of float
+        Parameters of decay, diffusion and reset, and of drift, in schema order.
+    cells, drift : dict
+        Name to ``(out, in)`` float32: drawn once, and what drift remembers (empty before its first call).
+    """
+
+    params: tuple[list[float], list[float]]
+    cells: dict[str, torch.Tensor]
+    drift: dict[str, torch.Tensor]
 
 
 def allocate(stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int) -> TileArrays:
     """Return a tile of ``(out, in)`` devices at weight zero, its device-to-device parameters drawn."""
-    names = schema(stem)["cells"]
-    cells = {n: torch.empty(out, in_) for n in names}
+    cells = {n: torch.empty(out, in_) for n in schema(stem)["cells"]}
     tile = TileArrays(stem, params, cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
-    _core.construct(tile.native(seed=construction_seed))
+    tile.construct()
     return tile
-
-
-def set_weights(tile: TileArrays, target: torch.Tensor, step: int) -> None:
-    """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
-    out, in_ = tile.hidden.shape
-    target = checked(target, "weights", {"out": out, "in": in_})
-    _core.set_weights(tile.native(), target.data_ptr(), step)
-
-
-def pulse(
-    tile: TileArrays, directions: np.ndarray, read_every: int, first_step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden and apparent traces (reads, out, in)."""
-    out, in_ = tile.hidden.shape
-    directions = np.ascontiguousarray(directions, np.int8)
-    reads = directions.shape[0] // read_every
-    hidden, apparent = torch.empty(reads, out, in_), torch.empty(reads, out, in_)
-    _core.pulse(
-        tile.native(directions.shape[0]),
-        directions.ctypes.data,
-        directions.ndim == 3,
-        directions.shape[0],
-        read_every,
-        first_step,
-        hidden.data_ptr(),
-        apparent.data_ptr(),
-    )
-    return hidden, apparent
-
-
-def update(
-    tile: TileArrays,
-    x: torch.Tensor,
-    d: torch.Tensor,
-    scales: tuple[np.ndarray, np.ndarray, np.ndarray],
-    first_step: int,
-) -> None:
-    """Pulse the devices for samples ``x`` (samples, in), ``d`` (samples, out); ``scales`` from update management."""
-    length, x_scale, d_scale = scales
-    _core.update(
-        tile.native(x.shape[0]),
-        x.data_ptr(),
-        d.data_ptr(),
-        x.shape[0],
-        length.tolist(),
-        x_scale.tolist(),
-        d_scale.tolist(),
-        first_step,
-    )
 
 
 def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
@@ -258,6 +363,6 @@ def step(
     names = schema(stem)["cells"]
     arrays = [np.ascontiguousarray(np.broadcast_to(np.float32(cells[n]), w.shape)) for n in names]
     mean, spread = np.empty_like(w), np.empty_like(w)
-    native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1)
+    native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1, 0, 0)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
     return mean, spread

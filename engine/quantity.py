@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,7 +23,11 @@ _UNDER_CONSTRUCTION: ContextVar[type | None] = ContextVar("under_construction", 
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy scalars into Python numbers, so that files and JSON hold plain values."""
+    """Turn numpy numbers into Python's, so that files and JSON hold plain values; lists are copied."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -137,7 +142,40 @@ class Choice(_Sourced, param.Selector):
         raise ParameterError(say(self._subject(), val, "is not one of the options", allowed, hint))
 
 
-Field = Quantity | Flag | Choice
+class Table(_Sourced, param.List):
+    """A list of numbers over equally spaced nodes, with unit and source; at least one number.
+
+    Parameters
+    ----------
+    default : list of float
+    unit : str
+        Unit of each number.
+    source, group : str
+    lowest : float or None
+        No number may be smaller.
+    """
+
+    __slots__ = ["group", "lowest", "source", "unit"]
+    _slot_defaults = dict(param.List._slot_defaults, unit="1", source="assumed", group="General", lowest=None)
+
+    def __init__(self, default, *, unit="1", source="assumed", group="General", lowest=None, **kw):
+        self.unit, self.source, self.group, self.lowest = unit, source, group, lowest
+        super().__init__(default, **kw)
+
+    def _validate(self, val):
+        if self.owner is None or self.name is None:
+            return
+        allowed = "a list of numbers" if self.lowest is None else f"a list of numbers not below {self.lowest:g}"
+        if not isinstance(val, list) or not val:
+            raise ParameterError(say(self._subject(), val, "must be a list", allowed, "Give at least one number."))
+        for k, entry in enumerate(val):
+            number = isinstance(entry, int | float | np.number) and not isinstance(entry, bool)
+            if not number or not math.isfinite(entry) or (self.lowest is not None and entry < self.lowest):
+                text = f"{self._subject()}[{k}]"
+                raise ParameterError(say(text, entry, "is not allowed", allowed, "Correct this entry.", unit=self.unit))
+
+
+Field = Quantity | Flag | Choice | Table
 
 
 class Model(param.Parameterized):
@@ -185,10 +223,8 @@ class Model(param.Parameterized):
         """Raise `ParameterError` where a number would become infinite or zero in the kernels' single precision."""
         limits = np.finfo(np.float32)
         low, high = float(limits.tiny), float(limits.max)
-        declared = type(self).param  # that of an instance copies the declaration at every look
-        for name in self.fields():
-            value = getattr(self, name)
-            if not isinstance(declared[name], Quantity) or value == 0 or low <= abs(value) <= high:
+        for name, unit, value in self._numbers():
+            if value == 0 or low <= abs(value) <= high:
                 continue
             raise ParameterError(
                 say(
@@ -197,9 +233,18 @@ class Model(param.Parameterized):
                     "does not fit single precision",
                     f"0, or a magnitude of {low:.3g} .. {high:.3g}",
                     "Choose a value inside.",
-                    unit=declared[name].unit,
+                    unit=unit,
                 )
             )
+
+    def _numbers(self) -> Iterator[tuple[str, str, float]]:
+        """Yield name, unit and value of every number, the entries of tables one by one."""
+        for name in self.fields():
+            field, value = type(self).param[name], getattr(self, name)
+            if isinstance(field, Quantity):
+                yield name, field.unit, value
+            elif isinstance(field, Table):
+                yield from ((f"{name}[{k}]", field.unit, entry) for k, entry in enumerate(value))
 
     def values(self) -> dict[str, Any]:
         """Return ``name -> value`` in the order of definition, plain Python values."""
@@ -215,7 +260,7 @@ class Model(param.Parameterized):
         if name not in cls.fields():
             cls._unknown(name)
         p = cls.param[name]
-        kind = {Quantity: "number", Flag: "flag", Choice: "choice"}[type(p)]
+        kind = {Quantity: "number", Flag: "flag", Choice: "choice", Table: "table"}[type(p)]
         return {
             "name": name,
             "kind": kind,

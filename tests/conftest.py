@@ -26,7 +26,7 @@ STOP_LIMIT_S = 30
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, so that a new file needs no line; browser tests come last.
+    """Mark by folder, so that a new file needs no line; ``-k T19`` finds a conformance test; browser tests come last.
 
     Playwright keeps an event loop running in the main thread from its first test on, in which no other loop can start.
     """
@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         below = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ()
         if below and below[0] in FOLDER_MARKERS:
             item.add_marker(FOLDER_MARKERS[below[0]])
+        item.extra_keyword_matches.update(n for mark in item.iter_markers("conformance") for n in mark.args)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 

@@ -12,7 +12,7 @@
 #define OHM_ISA bindings
 #include "core/ops.h"
 #include "core/periphery.h"
-#include "core/random.h"
+#include "core/time.h"
 
 namespace py = pybind11;
 using namespace ohm_ops;
@@ -21,7 +21,7 @@ namespace {
 
 using Address = std::uintptr_t;
 
-// Filled by the stamped translation units before main; function-local statics avoid the order of initialisation.
+// Filled by register_all when the module is imported.
 std::map<std::string, std::map<std::string, DeviceOps>>& devices() {
   static std::map<std::string, std::map<std::string, DeviceOps>> table;
   return table;
@@ -75,6 +75,7 @@ std::vector<std::string> split_names(void (*list)(void (*)(const char*))) {
   joined.clear();
   list([](const char* part) { joined += (joined.empty() ? "" : ",") + std::string(part); });
   std::vector<std::string> names;
+  if (joined.empty()) return names;
   std::string name;
   for (char c : joined + ",") {
     if (c == ',') names.push_back(name), name.clear();
@@ -88,7 +89,18 @@ py::dict schema(const std::string& stem) {
   py::dict d;
   d["params"] = split_names(ops.list_params);
   d["cells"] = split_names(ops.list_cells);
+  d["tables"] = split_names(ops.list_tables);
   d["has_write_noise"] = ops.has_write_noise;
+  return d;
+}
+
+py::dict time_schema() {
+  using namespace OHM_NS;
+  py::dict d;
+  d["time"] = split_names([](void (*sink)(const char*)) { TimeParams::list_names(sink); });
+  d["drift"] = split_names([](void (*sink)(const char*)) { DriftParams::list_names(sink); });
+  d["cells"] = split_names([](void (*sink)(const char*)) { TimeCell::list_names(sink); });
+  d["drift_cells"] = split_names([](void (*sink)(const char*)) { DriftCell::list_names(sink); });
   return d;
 }
 
@@ -123,6 +135,7 @@ struct Tile {
   i64 out, in;
   u64 seed;
   int threads;
+  Address pulses_up, pulses_down;
 
   std::vector<const float*> cell_pointers() const {
     std::vector<const float*> p;
@@ -131,7 +144,7 @@ struct Tile {
   }
   TileView view(const std::vector<const float*>& pointers) const {
     return {params.data(), pointers.data(), reinterpret_cast<float*>(hidden), reinterpret_cast<float*>(apparent),
-            out, in, seed, threads};
+            out, in, seed, threads, reinterpret_cast<u32*>(pulses_up), reinterpret_cast<u32*>(pulses_down)};
   }
 };
 
@@ -162,21 +175,85 @@ void pulse(const Tile& tile, Address directions, bool per_device, i64 pulses, i6
                                mutable_floats(hidden_trace), mutable_floats(apparent_trace)});
 }
 
-void update(const Tile& tile, Address x, Address d, i64 samples, const std::vector<i32>& length,
-            const std::vector<float>& x_scale, const std::vector<float>& d_scale, u64 first_step) {
+// What one update needs beside the tile.
+struct Update {
+  Address x, d;
+  i64 samples;
+  std::vector<i32> length;
+  std::vector<float> x_scale, d_scale;
+  u64 first_step;
+  i32 kind;
+  float x_res, d_res;
+  bool sto_round, negative;
+};
+
+// The buffers of one update.
+struct UpdateScratch {
+  std::vector<SampleScale> scales;
+  i64 words;
+  std::vector<u32> x_train, d_train;
+  std::vector<float> x_level, d_level;
+
+  UpdateScratch(const Update& u, i64 out, i64 in) {
+    i32 longest = 1;
+    for (i64 t = 0; t < u.samples; ++t) {
+      scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
+      longest = u.length[t] > longest ? u.length[t] : longest;
+    }
+    const bool trains = u.kind == kStochastic;
+    words = (longest + 31) / 32;
+    x_train.resize(trains ? u.samples * words * in : 0), d_train.resize(trains ? u.samples * words * out : 0);
+    x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
+  }
+  UpdateJob job(const Update& u) {
+    return {floats(u.x), floats(u.d), scales.data(), u.samples, words, u.first_step, u.kind, u.x_res, u.d_res,
+            u.sto_round, u.negative, x_train.data(), d_train.data(), x_level.data(), d_level.data()};
+  }
+};
+
+void update(const Tile& tile, const Update& u) {
   const DeviceOps& ops = device(tile.stem);
   py::gil_scoped_release release;
-  std::vector<SampleScale> scales;
-  i32 longest = 1;
-  for (i64 t = 0; t < samples; ++t) {
-    scales.push_back({length[t], x_scale[t], d_scale[t]});
-    longest = length[t] > longest ? length[t] : longest;
-  }
-  const i64 words = (longest + 31) / 32;
-  std::vector<u32> x_train(samples * tile.in * words), d_train(samples * tile.out * words);
+  UpdateScratch scratch(u, tile.out, tile.in);
   auto cells = tile.cell_pointers();
-  ops.update(tile.view(cells),
-             {floats(x), floats(d), scales.data(), samples, words, first_step, x_train.data(), d_train.data()});
+  ops.update(tile.view(cells), scratch.job(u));
+}
+
+// The processes in time, as Python hands them over.
+struct Time {
+  std::vector<float> time_params, drift_params;
+  std::vector<Address> cells, drift;
+  u64 step;
+  float amount;
+  bool skip_last_column;
+  i64 first_column, columns;
+  float clock;
+};
+
+void act_in_time(const Tile& tile, const Time& time, const std::string& what) {
+  const DeviceOps& ops = device(tile.stem);
+  const std::map<std::string, void (*)(const TileView&, const TimeJob&)> acts{
+      {"decay", ops.decay}, {"diffuse", ops.diffuse}, {"reset", ops.reset}, {"drift", ops.drift}, {"clip", ops.clip}};
+  py::gil_scoped_release release;
+  std::vector<float*> own, drift;
+  for (Address a : time.cells) own.push_back(mutable_floats(a));
+  for (Address a : time.drift) drift.push_back(mutable_floats(a));
+  std::vector<const float*> read(own.begin(), own.end());
+  auto cells = tile.cell_pointers();
+  const TimeJob job{time.time_params.data(), time.drift_params.data(), read.data(), drift.data(), time.step,
+                    time.amount, time.skip_last_column, time.first_column, time.columns, time.clock};
+  if (what == "construct")
+    ops.construct_time(tile.view(cells), job, own.data());
+  else
+    acts.at(what)(tile.view(cells), job);
+}
+
+// Encodes the samples as an update would, and hands out the signed counts instead of applying them.
+void coincidences(const Update& u, i64 out, i64 in, u64 seed, Address counts) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  UpdateScratch scratch(u, out, in);
+  ops.coincidences(scratch.job(u), out, in, seed, reinterpret_cast<i32*>(counts));
 }
 
 void step(const Tile& tile, Address w, float direction, Address mean, Address spread) {
@@ -206,6 +283,16 @@ void normals(u64 seed, u32 stream, u64 step_number, i64 count, Address out) {
   tile_ops().at(isa_in_use()).normals(seed, stream, step_number, count, mutable_floats(out));
 }
 
+// Draws of elements 0 .. count - 1, four rows of `count`.
+void element_draws(u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out, bool normal) {
+  float* row = mutable_floats(out);
+  for (i64 e = 0; e < count; ++e) {
+    const auto words = OHM_NS::draw_words(seed, stream, step_number, (u32)e, block);
+    const auto z = OHM_NS::normals_of(words);
+    for (int k = 0; k < 4; ++k) row[k * count + e] = normal ? z.v[k] : OHM_NS::unit_interval(words.v[k]);
+  }
+}
+
 std::vector<u32> philox(u64 key, const std::vector<u32>& counter) {
   auto w = OHM_NS::philox(key, counter.at(0), counter.at(1), counter.at(2), counter.at(3));
   return {w.v[0], w.v[1], w.v[2], w.v[3]};
@@ -220,6 +307,9 @@ py::dict streams() {
   d["forward_input"] = (u32)kForwardInput, d["forward_weight"] = (u32)kForwardWeight;
   d["forward_output"] = (u32)kForwardOutput, d["backward_input"] = (u32)kBackwardInput;
   d["backward_weight"] = (u32)kBackwardWeight, d["backward_output"] = (u32)kBackwardOutput;
+  d["time_construction"] = (u32)kTimeConstruction, d["diffusion"] = (u32)kDiffusion, d["reset"] = (u32)kReset;
+  d["reset_pick"] = (u32)kResetPick, d["drift_exponent"] = (u32)kDriftExponent, d["drift_noise"] = (u32)kDriftNoise;
+  d["time_write"] = (u32)kTimeWrite, d["train_round"] = (u32)kTrainRound;
   return d;
 }
 
@@ -240,11 +330,26 @@ void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Compiled kernels of Ohmscape; use engine.ops, which checks what it passes.";
+  register_all();
   use_isa(isa_available().back());
   py::class_<Tile>(m, "Tile")
       .def(py::init([](std::string stem, std::vector<float> params, std::vector<Address> cells, Address hidden,
-                       Address apparent, i64 out, i64 in, u64 seed, int threads) {
-        return Tile{stem, params, cells, hidden, apparent, out, in, seed, threads};
+                       Address apparent, i64 out, i64 in, u64 seed, int threads, Address pulses_up,
+                       Address pulses_down) {
+        return Tile{stem, params, cells, hidden, apparent, out, in, seed, threads, pulses_up, pulses_down};
+      }));
+  py::class_<Update>(m, "Update")
+      .def(py::init([](Address x, Address d, i64 samples, std::vector<i32> length, std::vector<float> x_scale,
+                       std::vector<float> d_scale, u64 first_step, i32 kind, float x_res, float d_res, bool sto_round,
+                       bool negative) {
+        return Update{x, d, samples, length, x_scale, d_scale, first_step, kind, x_res, d_res, sto_round, negative};
+      }));
+  py::class_<Time>(m, "Time")
+      .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
+                       std::vector<Address> drift, u64 step_number, float amount, bool skip_last_column,
+                       i64 first_column, i64 columns, float clock) {
+        return Time{time_params, drift_params, cells, drift, step_number, amount, skip_last_column, first_column,
+                    columns, clock};
       }));
   m.def("build_info", &build_info);
   m.def("use_isa", &use_isa);
@@ -254,10 +359,19 @@ PYBIND11_MODULE(_core, m) {
   m.def("philox", &philox);
   m.def("normals", &normals);
   m.def("maths", &maths);
+  m.def("coincidences", &coincidences);
+  m.def("element_normals", [](u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out) {
+    element_draws(seed, stream, step_number, count, block, out, true);
+  });
+  m.def("element_uniforms", [](u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out) {
+    element_draws(seed, stream, step_number, count, block, out, false);
+  });
   m.def("construct", &construct);
   m.def("set_weights", &set_weights);
   m.def("pulse", &pulse);
   m.def("update", &update);
+  m.def("act_in_time", &act_in_time);
+  m.def("time_schema", &time_schema);
   m.def("step", &step);
   m.def("mvm", &mvm);
   m.def("outer", &outer);

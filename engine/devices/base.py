@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,64 +12,125 @@ import numpy as np
 
 from engine import ops
 from engine.errors import BuildError, ParameterError, say
-from engine.quantity import Flag, Model, Quantity
+from engine.quantity import Model
 
-AIHWKIT = "aihwkit 1.2.0, default of PulsedDevice"
 POSITIVE = {"bounds": (0, None), "inclusive_bounds": (False, True)}
 NOT_NEGATIVE = {"bounds": (0, None)}
 # Nodes over the range between which a root of the step curve is interpolated: fine enough for the curve to be
 # straight, coarse enough for the difference of two float32 steps to stand above its rounding.
 _GRID = 1001
 _DEVICE_GRID = 201
-_WIDEST_LOG_NORMAL = 10.0  # the widest normal draw is 6.7: e^67 = 1e29 leaves room below the largest number, 3e38
+_GROUPS = [
+    "Step", "Bounds", "Shape", "Reference", "Cycle-to-cycle noise", "Write noise", "Device-to-device spread", "Faults",
+    "Decay and diffusion", "Reset", "Drift", "Compatibility",
+]  # fmt: skip
+# Values with which a process in time does nothing, where zero would not be that.
+_TIME_OFF = {"drift_t_0": 1.0, "drift_wg_ratio": 1.0}
 
 
 class Device(Model):
     """A resistive device at one crosspoint.
 
-    Subclasses live one to a file; the file's stem names the physics header ``engine/csrc/devices/<stem>.h``.
-    The names of their parameters are compared with the header's at import.
+    Subclasses live one to a file, which is named as the class in small letters (``soft_bounds.py`` holds
+    ``SoftBounds``), as is the physics header ``engine/csrc/devices/<stem>.h``. The names of their parameters are
+    compared with the header's at import.
     """
 
+    abstract: ClassVar[bool] = True
     title: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     pulsed: ClassVar[bool] = True
 
     @classmethod
     def stem(cls) -> str:
-        """Return the name of the device, which is that of its file and of its header."""
-        return cls.__module__.rpartition(".")[2]
+        """Return the name of the device: that of its class in small letters, ``SoftBounds`` is ``soft_bounds``."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def fields(cls) -> list[str]:
+        """Return the names of the parameters, group by group: what one looks at first comes first."""
+        place = {
+            n: _GROUPS.index(cls.param[n].group) if cls.param[n].group in _GROUPS else len(_GROUPS)
+            for n in super().fields()
+        }
+        return sorted(place, key=place.get)
+
+    @classmethod
+    def header(cls) -> str:
+        """Return the stem of the physics header; a class that converts its parameters may use another's."""
+        return cls.stem()
 
     @classmethod
     def compare_with_header(cls) -> None:
         """Raise `BuildError` if the parameters are not those of the compiled header."""
         built = ops.build_info()["devices"]
-        if cls.stem() not in built:
+        if cls.header() not in built:
             raise BuildError(
                 f"engine.devices.{cls.stem()}: no compiled header (built: {', '.join(built)}). "
-                f"Add engine/csrc/devices/{cls.stem()}.h and install again."
+                f"Add engine/csrc/devices/{cls.header()}.h and install again."
             )
-        compiled, declared = set(ops.schema(cls.stem())["params"]), set(cls.packed())
+        schema = ops.schema(cls.header())
+        compiled, declared = {*schema["params"], *schema["tables"]}, set(cls.packed())
         if compiled != declared:
             raise BuildError(
-                f"{cls.__name__}: parameters differ from engine/csrc/devices/{cls.stem()}.h "
+                f"{cls.__name__}: parameters differ from engine/csrc/devices/{cls.header()}.h "
                 f"(only there: {sorted(compiled - declared)}; only here: {sorted(declared - compiled)}). "
                 "Make the names equal and install again."
             )
 
     @classmethod
     def packed(cls) -> list[str]:
-        """Return the names of the parameters that the kernels read."""
-        return cls.fields()
+        """Return the names of the parameters that the header reads: all but those of the processes in time."""
+        elsewhere = {*ops.time_schema()["time"], *ops.time_schema()["drift"]}
+        return [n for n in cls.fields() if n not in elsewhere]
+
+    def physical_values(self) -> dict[str, Any]:
+        """Return the header's parameters by name; a class with other parameters converts them here."""
+        return {n: getattr(self, n) for n in self.packed()}
 
     def check(self) -> None:
         """Raise `ParameterError` for a number that the kernels cannot hold."""
         super().check()
         self.check_single_precision()
 
+    def check_granularity(self) -> None:
+        """Raise `ParameterError` for a device whose assumed step is lost in single precision."""
+        smallest = float(np.finfo(np.float32).tiny)
+        if not self.granularity >= smallest:
+            raise ParameterError(
+                say(f"{type(self).__name__}.granularity", self.granularity, "is lost in single precision",
+                    f"at least {smallest:.3g}", "Raise dw_min, or the step at the middle of the range.", unit="w")
+            )  # fmt: skip
+
     def pack(self) -> np.ndarray:
-        """Return the kernel's parameters ``(n,)`` as float32 in compiled order."""
-        return np.array([float(getattr(self, n)) for n in ops.schema(self.stem())["params"]], np.float32)
+        """Return the header's parameters as float32: numbers in compiled order, then each table behind its length."""
+        schema, values = ops.schema(self.header()), self.physical_values()
+        numbers = [float(values[n]) for n in schema["params"]]
+        for table in schema["tables"]:
+            numbers += [float(len(values[table])), *values[table]]
+        return np.array(numbers, np.float32)
+
+    def pack_time(self) -> tuple[list[float], list[float]]:
+        """Return the parameters of the processes in time and of drift; what the class does not have is off."""
+        schema = ops.time_schema()
+        return tuple([float(getattr(self, n, _TIME_OFF.get(n, 0.0))) for n in schema[k]] for k in ("time", "drift"))
+
+    @classmethod
+    def cell_names(cls) -> list[str]:
+        """Return the names of the per-device arrays in order."""
+        return list(ops.schema(cls.header())["cells"])
+
+    def arrays(self, out: int, in_: int, seed: int, construction_seed: int) -> ops.TileArrays:
+        """Return ``(out, in)`` devices at weight zero, their device-to-device values drawn."""
+        return ops.allocate(self.header(), self.pack(), out, in_, seed, construction_seed)
+
+    def arrays_of(self, cells, hidden, apparent, seed: int, construction_seed: int) -> ops.TileArrays:
+        """Return devices with given values and states, each ``(out, in)``: a restored tile."""
+        return ops.TileArrays(self.header(), self.pack(), cells, hidden, apparent, seed, construction_seed)
+
+    def steps_of(self, cells: Mapping[str, np.ndarray], w: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of one pulse of drawn devices; ``cells`` broadcast against ``w``."""
+        return ops.step(self.header(), self.pack(), cells, np.asarray(w), direction)
 
     def nominal(self) -> Device:
         """Return the same device without device-to-device spread, noise and stuck devices."""
@@ -76,7 +138,7 @@ class Device(Model):
 
     def nominal_cell(self) -> dict[str, float]:
         """Return the per-device arrays of the nominal device, name to value."""
-        return dict(_nominal_cell(self.stem(), self.pack().tobytes()))
+        return dict(_nominal_cell(self.header(), self.pack().tobytes()))
 
     def step(self, w, direction: int) -> np.ndarray:
         """Return the noise-free magnitude of one pulse of the nominal device.
@@ -104,9 +166,7 @@ class Device(Model):
             raise ParameterError(
                 say("direction", direction, "must be a pulse direction", "+1, -1", "Give +1 (up) or -1 (down).")
             )
-        params = self.pack()
-        cell = dict(_nominal_cell(self.stem(), params.tobytes()))
-        mean, spread = ops.step(self.stem(), params, cell, np.asarray(w), direction)
+        mean, spread = self.steps_of(self.nominal_cell(), w, direction)
         return mean.astype(float), spread.astype(float)
 
     @property
@@ -117,7 +177,7 @@ class Device(Model):
     @property
     def granularity(self) -> float:
         """The step (weight units) that the update logic assumes."""
-        raise NotImplementedError  # every concrete class has one
+        raise NotImplementedError(f"{type(self).__name__}.granularity: every device must define it.")
 
     @property
     def n_states(self) -> float:
@@ -154,8 +214,7 @@ class Device(Model):
         """
         low, high = (np.asarray(b, float) for b in self.cell_range(cells))
         grid = low + (high - low) * np.linspace(0, 1, _DEVICE_GRID)[:, None]
-        params = self.pack()
-        up, down = (ops.step(self.stem(), params, cells, grid, way)[0].astype(float) for way in (1, -1))
+        up, down = (self.steps_of(cells, grid, way)[0].astype(float) for way in (1, -1))
         gap = up - down
         falls = (gap[:-1] > 0) & (gap[1:] <= 0)
         at = falls.argmax(0)
@@ -198,92 +257,24 @@ class Device(Model):
 
     def to_snippet(self) -> str:
         """Return Python code that makes this device; parameters at their default are left out."""
-        changed = {n: v for n, v in self.values().items() if v != self.param[n].default}
+        changed = {n: v for n, v in self.values().items() if v != type(self).param[n].default}
         body = "".join(f"    {n}={v!r},\n" for n, v in changed.items())
-        call = f"{type(self).__name__}(\n{body})" if body else f"{type(self).__name__}()"
-        return f"from engine.devices.{self.stem()} import {type(self).__name__}\n\ndevice = {call}\n"
+        module, name = type(self).__module__, type(self).__name__
+        line = f"from {module} import {name}"
+        if not module.startswith("engine."):  # a device from elsewhere is found by its name
+            line, name = "from engine import devices", f'devices.get("{self.stem()}")'
+        return f"{line}\n\ndevice = {name}(" + (f"\n{body}" if body else "") + ")\n"
 
 
 @functools.lru_cache(maxsize=256)
 def _nominal_cell(stem: str, packed: bytes) -> tuple[tuple[str, float], ...]:
     """Return the nominal device's arrays; kept, because a derived number asks for them again and again."""
     names = ops.schema(stem)["params"]
-    params = np.where([_is_spread_or_noise(n) for n in names], np.float32(0), np.frombuffer(packed, np.float32))
+    params = np.frombuffer(packed, np.float32).copy()
+    params[: len(names)][[_is_spread_or_noise(n) for n in names]] = 0.0
     tile = ops.allocate(stem, params, 1, 1, 0, 0)
     return tuple((n, float(c)) for n, c in tile.cells.items())
 
 
 def _is_spread_or_noise(name: str) -> bool:
     return name.endswith(("_dtod", "_std", "_std_add", "_std_slope")) or name == "corrupt_devices_prob"
-
-
-class PulsedDevice(Device):
-    """Parameters that all pulsed devices share (see docs/physics/devices.md, section 2)."""
-
-    # fmt: off
-    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 1), unit="w", log=True, group="Step", source=AIHWKIT,
-                      doc="Mean size of one step; for constant, linear and soft-bounds types at weight zero.")
-    up_down = Quantity(0.0, bounds=(-1, 1), inclusive_bounds=(False, False), softbounds=(-0.5, 0.5), group="Step",
-                       source=AIHWKIT,
-                       doc="Mean asymmetry of the steps: positive makes down steps smaller, negative up steps.")
-    w_max = Quantity(0.6, **NOT_NEGATIVE, softbounds=(0.05, 2), unit="w", group="Bounds", source=AIHWKIT,
-                     doc="Mean upper bound of the weight.")
-    w_min = Quantity(-0.6, bounds=(None, 0), softbounds=(-2, 0), unit="w", group="Bounds", source=AIHWKIT,
-                     doc="Mean lower bound of the weight.")
-    dw_min_std = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 5), group="Cycle-to-cycle noise", source=AIHWKIT,
-                          doc="Noise of a single step relative to the step; values far above 1 are normal.")
-    dw_min_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                           doc="Relative spread of the step size over devices, common to both directions.")
-    dw_min_dtod_log_normal = Flag(False, group="Device-to-device spread", source=AIHWKIT,
-                                  doc="Draw the step size log-normally; its mean is then exp(dtod^2/2) times dw_min.")
-    up_down_dtod = Quantity(0.01, **NOT_NEGATIVE, softbounds=(0, 0.3), group="Device-to-device spread", source=AIHWKIT,
-                            doc="Spread of the up/down asymmetry over devices, in units of dw_min.")
-    w_max_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                          doc="Relative spread of the upper bound over devices.")
-    w_min_dtod = Quantity(0.3, **NOT_NEGATIVE, softbounds=(0, 1), group="Device-to-device spread", source=AIHWKIT,
-                          doc="Relative spread of the lower bound over devices.")
-    enforce_consistency = Flag(True, group="Device-to-device spread", source=AIHWKIT,
-                               doc="Fold negative steps and wrong-sided bounds; off, crossed bounds disable a device.")
-    perfect_bias = Flag(False, group="Faults", source=AIHWKIT,
-                        doc="The last column (a bias) gets ideal devices with bounds a hundred times wider.")
-    corrupt_devices_prob = Quantity(0.0, bounds=(0, 1), softbounds=(0, 0.5), group="Faults", source=AIHWKIT,
-                                    doc="Probability that a device is stuck at a random weight.")
-    corrupt_devices_range = Quantity(0.1, **NOT_NEGATIVE, softbounds=(0, 1), unit="w", group="Faults", source=AIHWKIT,
-                                     doc="A stuck device's weight lies within plus or minus this.")
-    # fmt: on
-
-    def check(self) -> None:
-        """Raise `ParameterError` for a log-normal spread whose draws would leave single precision."""
-        super().check()
-        if self.dw_min_dtod_log_normal and self.dw_min_dtod > _WIDEST_LOG_NORMAL:
-            raise ParameterError(
-                say(
-                    f"{type(self).__name__}.dw_min_dtod",
-                    self.dw_min_dtod,
-                    "is too wide for a log-normal draw",
-                    f"0 .. {_WIDEST_LOG_NORMAL} with dw_min_dtod_log_normal",
-                    "Lower it, or draw normally.",
-                )
-            )
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """Nominal lower and upper bound of the weight (weight units)."""
-        return self.w_min, self.w_max
-
-    @property
-    def granularity(self) -> float:
-        """The step (weight units) that the update logic assumes: ``dw_min``."""
-        return self.dw_min
-
-
-class WrittenDevice(PulsedDevice):
-    """A pulsed device whose reads see a frozen write error on top of the state that the pulses act on."""
-
-    # fmt: off
-    write_noise_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 100), group="Write noise",
-                               source="aihwkit 1.2.0, write_noise_std",
-                               doc="Error of a written weight, in units of dw_min, redrawn at each write.")
-    apply_write_noise_on_set = Flag(True, group="Write noise", source="aihwkit 1.2.0, apply_write_noise_on_set",
-                                    doc="Also when a weight is set from outside.")
-    # fmt: on

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Constant step device."""
 
-from engine.devices.base import PulsedDevice
+from engine.devices.families import PulsedDevice
 
 
 class ConstantStep(PulsedDevice):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exponential step device."""
 
-from engine.devices.base import NOT_NEGATIVE, WrittenDevice
+from engine.devices.base import NOT_NEGATIVE
+from engine.devices.families import WrittenDevice
 from engine.errors import ParameterError
-from engine.quantity import Flag, Quantity
+from engine.quantity import Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of ExpStepDevice"
 
@@ -38,14 +39,7 @@ class ExpStep(WrittenDevice):
                               source=_SOURCE, doc="Extra step noise, also where the step itself is zero.")
     dw_min_std_slope = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Cycle-to-cycle noise",
                                 source=_SOURCE, doc="Extra step noise per absolute weight.")
-    peer_compat = Flag(False, group="Shape", source="docs/physics/devices.md, Q5",
-                       doc="Take the granularity from the down step alone, as aihwkit does, not from both directions.")
     # fmt: on
-
-    @classmethod
-    def packed(cls) -> list[str]:
-        """Return the kernel's parameters: all but ``peer_compat``, which only the update logic reads."""
-        return [n for n in cls.fields() if n != "peer_compat"]
 
     @property
     def granularity(self) -> float:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from engine.devices.base import POSITIVE, Device
+from engine.devices.base import NOT_NEGATIVE, POSITIVE
+from engine.devices.families import AIHWKIT, FadingDevice
 from engine.quantity import Quantity
 
 
-class Ideal(Device):
+class Ideal(FadingDevice):
     r"""No bounds, no spread, no noise: training adds :math:`-\eta\, d\, x^T` in floating point.
 
     Explicit pulses (response curves) move it by ``dw_min``; the update does not use it.
@@ -19,16 +20,12 @@ class Ideal(Device):
     formula = "Δw = −η·d·x"
     pulsed = False
 
-    dw_min = Quantity(
-        0.001,
-        **POSITIVE,
-        softbounds=(1e-5, 0.1),
-        unit="w",
-        log=True,
-        group="Step",
-        source="assumed",
-        doc="Step of one explicit pulse in a response curve; training does not use it.",
-    )
+    # fmt: off
+    dw_min = Quantity(0.001, **POSITIVE, softbounds=(1e-5, 0.1), unit="w", log=True, group="Step", source="assumed",
+                      doc="Step of one explicit pulse in a response curve; training does not use it.")
+    reset_std = Quantity(0.01, **NOT_NEGATIVE, softbounds=(0, 0.2), unit="w", group="Reset", source=AIHWKIT,
+                         doc="Noise of a single reset, which goes to weight zero.")
+    # fmt: on
 
     @property
     def granularity(self) -> float:

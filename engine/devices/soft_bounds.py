@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Soft-bounds device."""
 
-from engine.devices.base import NOT_NEGATIVE, POSITIVE, WrittenDevice
+from engine.devices.base import NOT_NEGATIVE, POSITIVE
+from engine.devices.families import WrittenDevice
 from engine.errors import ParameterError, say
 from engine.quantity import Flag, Quantity
 

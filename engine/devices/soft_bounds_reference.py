@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Soft-bounds device with a subtracted reference device."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
-from engine.devices.base import NOT_NEGATIVE, POSITIVE, WrittenDevice
+from engine.devices.base import NOT_NEGATIVE, POSITIVE
+from engine.devices.families import WrittenDevice
+from engine.devices.references import ReferencedDevice
 from engine.quantity import Flag, Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of SoftBoundsReferenceDevice"
 
 
-class SoftBoundsReference(WrittenDevice):
+class SoftBoundsReference(ReferencedDevice, WrittenDevice):
     r"""Soft bounds on the physical state :math:`v = w + r`; the weight is the state less a reference device's.
 
     Weights reach :math:`[b_{min} - r, b_{max} - r]`. A weight set from outside is clipped to the bounds without the
@@ -33,12 +31,6 @@ class SoftBoundsReference(WrittenDevice):
                              source=_SOURCE, doc="Extra relative spread of the up slope, applied to the bound.")
     slope_down_dtod = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), group="Device-to-device spread",
                                source=_SOURCE, doc="Extra relative spread of the down slope, applied to the bound.")
-    reference_mean = Quantity(0.0, softbounds=(-0.5, 0.5), unit="w", group="Reference", source=_SOURCE,
-                              doc="Mean state of the reference device.")
-    reference_std = Quantity(0.0, **NOT_NEGATIVE, softbounds=(0, 0.5), unit="w", group="Reference", source=_SOURCE,
-                             doc="Spread of the reference over devices.")
-    subtract_symmetry_point = Flag(False, group="Reference", source=_SOURCE,
-                                   doc="Shift each reference by the device's symmetry point: weight zero is symmetric.")
     # fmt: on
 
     @property
@@ -46,9 +38,3 @@ class SoftBoundsReference(WrittenDevice):
         """Nominal lower and upper bound of the weight (weight units): those of the state less the reference."""
         reference = self.nominal_cell()["reference"]
         return self.w_min - reference, self.w_max - reference
-
-    def cell_range(self, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return lower and upper bound of the weight of each drawn device: those of the state less the reference."""
-        low, high = super().cell_range(cells)
-        reference = np.asarray(cells["reference"])
-        return low - reference, high - reference

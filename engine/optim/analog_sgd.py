@@ -61,3 +61,4 @@ def _pulse(weight: AnalogWeight, lr: float) -> None:
     for x, d in weight.pending:
         weight.tile.update(x, d, lr)
     weight.pending.clear()
+    weight.tile.end_batch()

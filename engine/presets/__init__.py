@@ -14,7 +14,7 @@ import tomli_w
 from engine import devices
 from engine.devices.base import Device
 from engine.errors import ParameterError, near_miss
-from engine.quantity import Quantity
+from engine.quantity import Quantity, Table
 
 __all__ = ["Preset", "dumps", "info", "load", "loads", "names", "read"]
 
@@ -119,7 +119,7 @@ def _value(preset: str, cls: type[Device], name: str, entry: Any) -> Any:
             "(allowed: { value = ..., unit = ..., source = ... }). Add unit and source."
         )
     unit = cls.describe(name)["unit"]
-    if entry.get("unit", "1") != unit and isinstance(cls.param[name], Quantity):
+    if entry.get("unit", "1") != unit and isinstance(cls.param[name], Quantity | Table):
         raise ParameterError(
             f"{preset}.toml, {name}: unit is {entry.get('unit', '1')!r} (allowed: {unit!r}). Convert the value."
         )
@@ -139,7 +139,7 @@ def dumps(device: Device, *, title: str, note: str = "", source: str = "exported
     parameters = {}
     for name, value in device.values().items():
         entry = {"value": value}
-        if isinstance(device.param[name], Quantity):
+        if isinstance(device.param[name], Quantity | Table):
             entry["unit"] = device.describe(name)["unit"]
         parameters[name] = entry | {"source": source}
     return tomli_w.dumps({"title": title, "device": device.stem(), "note": note, "parameters": parameters})

@@ -15,10 +15,11 @@ from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.rng import checked_seed
 from engine.tiles.config import TileConfig
 from engine.tiles.periphery import IOParameters
+from engine.tiles.temporal import TemporalTile
 from engine.tiles.update import UpdateParameters, checked_rate
 
 _FORMAT = 1
-_COUNTERS = ("forward", "backward", "update", "pulse", "set")
+_COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
 
@@ -29,7 +30,7 @@ class PulseTrace(NamedTuple):
     apparent: torch.Tensor
 
 
-class Tile:
+class Tile(TemporalTile):
     """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
 
     Parameters
@@ -44,6 +45,8 @@ class Tile:
         Fixes every draw of the tile.
     construction_seed : int, optional
         Fixes the device-to-device draws alone (the same chip with other noise); ``seed`` if not given.
+    count_pulses : bool
+        Keep `pulse_counts`, the pulses that each device has seen.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Tile:
         *,
         seed: int = 0,
         construction_seed: int | None = None,
+        count_pulses: bool = False,
     ):
         self.out_features = _size("Tile.out_features", out_features)
         self.in_features = _size("Tile.in_features", in_features)
@@ -93,9 +97,10 @@ class Tile:
         )
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
-        self._arrays = ops.allocate(
-            self.device.stem(), self.device.pack(), out_features, in_features, self.seed, self.construction_seed
-        )
+        self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed)
+        if count_pulses:
+            shape = (out_features, in_features)
+            self._arrays.counters = torch.zeros(shape, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32)
         self.set_weights(torch.zeros(out_features, in_features))
 
     @classmethod
@@ -129,7 +134,20 @@ class Tile:
     @property
     def cells(self) -> dict[str, torch.Tensor]:
         """Per-device arrays ``(out, in)`` by exchange name (``max_bound``, ``dwmin_up``, ...); writable in place."""
-        return dict(self._arrays.cells)
+        return self._arrays.cells | self._in_time().cells
+
+    @property
+    def pulse_counts(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Up and down pulses that each device has seen, ``(out, in)`` int32 each.
+
+        Raises
+        ------
+        StateError
+            If the tile was made without ``count_pulses=True``.
+        """
+        if self._arrays.counters is None:
+            raise StateError("Tile.pulse_counts: nothing was counted. Make the tile with count_pulses=True.")
+        return self._arrays.counters
 
     def set_weights(self, weights: torch.Tensor) -> None:
         """Write weights ``(out, in)``: clipped to each device's bounds, with write noise where the device has it.
@@ -139,7 +157,8 @@ class Tile:
         ShapeError
             Wrong shape, dtype or device, NaN or infinity.
         """
-        ops.set_weights(self._arrays, weights, self._advance("set", 1))
+        shape = {"out": self.out_features, "in": self.in_features}
+        self._arrays.write(ops.checked(weights, "weights", shape), self._advance("set", 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
@@ -190,13 +209,20 @@ class Tile:
         first = self._advance("update", x.shape[0])
         if lr == 0 or x.shape[0] == 0:
             return
-        if not self.device.pulsed:
+        kind = self._config.update.pulse_type
+        if not self.device.pulsed or kind.startswith("none"):
+            self._update_digitally(x, d, lr, bounded=kind == "none_with_device")
+        else:
+            self._arrays.update(self._config.update.job(x, d, lr, self._granularity), first)
+
+    def _update_digitally(self, x: torch.Tensor, d: torch.Tensor, lr: float, *, bounded: bool) -> None:
+        if bounded:  # the bounds hold after every sample, so that a batch is its samples one by one
+            for k in range(x.shape[0]):
+                ops.outer(self._arrays.hidden, x[k : k + 1], d[k : k + 1], lr)
+                self.clip()
+        else:
             ops.outer(self._arrays.hidden, x, d, lr)
             self._arrays.apparent.copy_(self._arrays.hidden)
-            return
-        x_max, d_max = (v.abs().amax(1).numpy() for v in (x, d))
-        scales = self._config.update.scales(x_max, d_max, lr, self._granularity)
-        ops.update(self._arrays, x, d, scales, first)
 
     def pulse(self, directions, read_every: int = 1) -> PulseTrace:
         """Apply a whole sequence of explicit pulses and return what was read on the way.
@@ -234,7 +260,7 @@ class Tile:
             raise ParameterError(say("directions", odd[0].item(), "must be a direction", "-1, 0, +1", "Use np.sign."))
         _size("read_every", read_every)
         first = self._advance("pulse", sequence.shape[0])
-        return PulseTrace(*ops.pulse(self._arrays, sequence, read_every, first))
+        return PulseTrace(*self._arrays.pulse(sequence, read_every, first))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that defines the tile's future: configuration, states, stream positions."""
@@ -247,6 +273,8 @@ class Tile:
             "hidden": self.hidden.clone(),
             "apparent": self.weights.clone(),
             "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
+            "time": self._time_state(),
+            "counters": [c.clone() for c in self._arrays.counters or ()],
         }
 
     def load_state_dict(self, state: dict[str, Any], *, config: str = "same") -> None:
@@ -292,7 +320,7 @@ class Tile:
         if differences and config == "same":
             raise ConfigMismatch(_tell(subject, differences), differences)
         device = TileConfig.from_dict(state["config"]).device if config == "saved" else self.device
-        if set(state["cells"]) != set(ops.schema(device.stem())["cells"]):
+        if set(state["cells"]) != set(device.cell_names()):
             raise ConfigMismatch(
                 f"{subject}: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
                 "Load with config='saved'.",
@@ -318,15 +346,15 @@ class Tile:
         return first
 
     def _restore(self, state: dict[str, Any]) -> None:
-        device = self.device
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
         self._steps = dict(state["steps"])
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
-        cells = {n: state["cells"][n].clone() for n in ops.schema(device.stem())["cells"]}
-        self._arrays = ops.TileArrays(
-            device.stem(), device.pack(), cells, self.hidden, self.weights, self.seed, self.construction_seed
-        )
+        cells = {n: state["cells"][n].clone() for n in self.device.cell_names()}
+        self._arrays = self.device.arrays_of(cells, self.hidden, self.weights, self.seed, self.construction_seed)
+        if state["counters"]:
+            self._arrays.counters = tuple(c.clone() for c in state["counters"])
+        self._restore_time(state["time"])
 
 
 def _own_config(device, forward, backward, update) -> TileConfig:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from engine import ops
 from engine.errors import ParameterError, say
-from engine.quantity import Flag, Model, Quantity
+from engine.quantity import Choice, Flag, Model, Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of UpdateParameters"
 
@@ -21,12 +23,29 @@ def checked_rate(lr: float, subject: str = "lr") -> float:
     return float(lr)
 
 
+PULSE_TYPES = (
+    "stochastic_compressed",
+    "stochastic",
+    "mean_count",
+    "deterministic_implicit",
+    "none",
+    "none_with_device",
+)
+_KINDS = {"stochastic_compressed": 0, "stochastic": 0, "mean_count": 1, "deterministic_implicit": 2}
+_LONGEST = 1 << 15  # slots of a train; a longer one only costs memory
+
+
 class UpdateParameters(Model):
-    """Parameters of the stochastic-compressed pulsed update (docs/physics/devices.md, section 6)."""
+    """How x and d become pulses (docs/physics/devices.md, section 6)."""
 
     # fmt: off
+    pulse_type = Choice("stochastic_compressed", PULSE_TYPES, group="Update", source=_SOURCE,
+                        doc="Random trains (in one pass, or positive and negative apart), a deterministic count, or "
+                            "arithmetic without and with the devices' bounds.")
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
+    fixed_bl = Flag(True, group="Update", source=_SOURCE,
+                    doc="Off: trains grow beyond desired_bl where needed; ignored with update_bl_management.")
     update_bl_management = Flag(True, group="Update", source=_SOURCE,
                                 doc="Choose the train length for each sample: no longer than its largest update needs.")
     update_management = Flag(True, group="Update", source=_SOURCE,
@@ -34,7 +53,25 @@ class UpdateParameters(Model):
     um_grad_scale = Quantity(1.0, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(0.1, 2),
                              group="Update", source=_SOURCE,
                              doc="Below 1, large entries of d are clipped earlier and fewer pulses are sent.")
+    res = Quantity(0.0, bounds=(0, None), softbounds=(0, 0.1), group="Resolution", source=_SOURCE,
+                   doc="Bin width of the pulse probabilities, or number of bins if above 1; 0 is off.")
+    x_res_implicit = Quantity(0.0, bounds=(0, None), softbounds=(0, 0.25), group="Resolution", source=_SOURCE,
+                              doc="Bin width of x in deterministic_implicit, or number of bins if above 1; 0 is off.")
+    d_res_implicit = Quantity(0.0, bounds=(0, None), softbounds=(0, 0.25), group="Resolution", source=_SOURCE,
+                              doc="Bin width of d in deterministic_implicit, or number of bins if above 1; 0 is off.")
+    sto_round = Flag(False, group="Resolution", source=_SOURCE, doc="Round to the bins stochastically.")
     # fmt: on
+
+    def job(self, x: torch.Tensor, d: torch.Tensor, lr: float, granularity: float) -> ops.UpdateJob:
+        """Return the update of samples ``x`` (samples, in), ``d`` (samples, out) as pulses for the kernels."""
+        x_max, d_max = (v.abs().amax(1).numpy() for v in (x, d))
+        length, x_scale, d_scale = self.scales(x_max, d_max, abs(lr), granularity)
+        implicit = self.pulse_type == "deterministic_implicit"
+        bins = (self.x_res_implicit, self.d_res_implicit) if implicit else (self.res, self.res)
+        x_res, d_res = (1 / b if b > 1 else b for b in bins)
+        return ops.UpdateJob(
+            x, d, length, x_scale, d_scale, _KINDS[self.pulse_type], x_res, d_res, self.sto_round, lr < 0
+        )
 
     def scales(
         self, x_max: np.ndarray, d_max: np.ndarray, lr: float, granularity: float
@@ -64,9 +101,17 @@ class UpdateParameters(Model):
         x_safe, d_safe = np.where(silent, 1.0, x_max), np.where(silent, 1.0, d_max)
         strongest = lr * x_safe * self.um_grad_scale * d_safe / granularity
         length = np.full(x_max.shape, float(self.desired_bl))
-        if self.update_bl_management:
+        grown = not (self.fixed_bl or self.update_bl_management) and granularity * self.desired_bl < lr
+        if grown:
+            length[:] = max(np.ceil(lr / granularity), 1)
+        elif self.update_bl_management:
             length = np.clip(np.ceil(np.minimum(strongest, self.desired_bl)), 1, self.desired_bl)
-        a = b = np.sqrt(lr / (granularity * length))
+        if length.max(initial=1) > _LONGEST:
+            raise ParameterError(
+                say("UpdateParameters.fixed_bl", False, f"a train of {length.max():.0f} slots is too long",
+                    f"up to {_LONGEST} slots", "Lower the learning rate, or set fixed_bl=True.")
+            )  # fmt: skip
+        a = b = np.ones_like(length) if grown else np.sqrt(lr / (granularity * length))
         if managed:
             clipped = self.desired_bl / np.maximum(strongest, self.desired_bl)
             balance = np.sqrt(x_safe / (self.um_grad_scale * d_safe * clipped))

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from engine import devices, ops, presets
 from engine.devices import Device
 from engine.errors import ParameterError
-from engine.quantity import Choice, Flag, Quantity
+from engine.quantity import Choice, Flag, Quantity, Table
 from engine.tiles import IOParameters, Tile, TileConfig, UpdateParameters
 
 MODELS = [*map(devices.get, devices.names()), IOParameters, UpdateParameters]
 # Any number one can think of for a device; beyond are legal numbers whose products single precision cannot hold.
 SMALL, LARGE = 1e-9, 1e3
+IN_TIME = ops.time_schema()["time"] + ops.time_schema()["drift"]
 few = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -37,6 +38,9 @@ def numbers(field: Quantity, reach: float = LARGE):
 def value_of(field):
     if isinstance(field, Quantity):
         return numbers(field)
+    if isinstance(field, Table):
+        low = -LARGE if field.lowest is None else field.lowest
+        return st.lists(st.floats(low, LARGE).filter(lambda v: v == 0 or abs(v) > SMALL), min_size=1, max_size=5)
     return st.booleans() if isinstance(field, Flag) else st.sampled_from(field.objects)
 
 
@@ -49,6 +53,15 @@ def made_to_fit(values: dict) -> dict:
     if "A_up" in values:
         values["A_up"] = -abs(values["A_up"])  # a negative A never takes the step below its scale
         values |= {n: float(np.clip(values[n], -5, 5)) for n in ("a", "b", "gamma_up", "gamma_down")}
+    if 0 < values.get("lifetime", 0) <= 1:
+        values["lifetime"] += 1.0
+    if "piecewise_up" in values:
+        nodes = min(len(values[n]) for n in ("piecewise_up", "piecewise_down"))
+        values |= {n: values[n][:nodes] for n in ("piecewise_up", "piecewise_down")}
+    if "pow_gamma" in values:
+        values["pow_gamma"] = min(values["pow_gamma"], 50.0)  # 0.5^50 of dw_min is the step at the middle
+    if "range_max" in values:  # a curve from below to above zero always has bounds that enclose it
+        values |= {"range_min": -abs(values["range_min"]) - 0.01, "range_max": abs(values["range_max"]) + 0.01}
     if values.get("noise_management") == "abs_max":
         values["inp_bound"] = 1.0
     return values
@@ -71,13 +84,28 @@ device = st.sampled_from(devices.names()).flatmap(lambda stem: valid(devices.get
 @few
 @given(device=device)
 def test_any_device_packs_in_compiled_order(device):
-    packed = device.pack()
-    names = ops.schema(device.stem())["params"]
+    packed, values = device.pack(), device.physical_values()
+    schema = ops.schema(device.header())
     assert packed.dtype == np.float32
-    assert packed.shape == (len(names),)
     assert np.isfinite(packed).all()
-    for name, value in zip(names, packed, strict=True):
-        assert value == np.float32(getattr(device, name))
+    numbers, rest = np.split(packed, [len(schema["params"])])
+    for name, value in zip(schema["params"], numbers, strict=True):
+        assert value == np.float32(values[name])
+        assert values[name] == getattr(device, name, values[name])
+    for name in schema["tables"]:  # each behind its length
+        table, rest = rest[: int(rest[0]) + 1], rest[int(rest[0]) + 1 :]
+        np.testing.assert_array_equal(table, np.float32([len(values[name]), *values[name]]))
+    assert rest.size == 0
+
+
+@few
+@given(device=device)
+def test_any_device_packs_its_processes_in_time(device):
+    """A class that lacks a parameter has that process switched off."""
+    off = {"drift_t_0": 1.0, "drift_wg_ratio": 1.0}
+    for kind, packed in zip(("time", "drift"), device.pack_time(), strict=True):
+        expected = [float(getattr(device, n, off.get(n, 0.0))) for n in ops.time_schema()[kind]]
+        assert packed == expected
 
 
 @few
@@ -153,7 +181,8 @@ def test_value_of_the_wrong_kind_raises_parameter_error_only(data, cls, wrong):
     field = cls.param[name]
     assume(not (isinstance(field, Flag) and isinstance(wrong, bool)))
     assume(not (isinstance(field, Choice) and isinstance(wrong, str) and wrong in field.objects))
-    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name} = "):
+    assume(not (isinstance(field, Table) and isinstance(wrong, list) and wrong and np.isfinite(wrong).all()))
+    with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name}(\[\d+\])? = "):
         cls(**{name: wrong})
 
 
@@ -185,8 +214,11 @@ def test_any_double_is_packed_exactly_enough_or_refused(data, cls):
     except ParameterError:
         return  # a refused value is fine, whatever it is; other exceptions are not
     packed = np.array(model.pack(), np.float64)
+    if isinstance(model, Device):
+        packed = np.concatenate([packed, *model.pack_time()])
     assert np.isfinite(packed).all()
-    assert np.isclose(packed, value, rtol=1e-6, atol=0).any()
+    converted = isinstance(model, Device) and name in set(cls.fields()) - set(cls.packed()) - set(IN_TIME)
+    assert converted or np.isclose(packed, value, rtol=1e-6, atol=0).any()
 
 
 @pytest.mark.parametrize("value", [1e39, 1e-46, 1e300])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One seed gives one result: for any number of threads, any instruction set, in any process (T38)."""
 
+import any_device
 import numpy as np
 import pytest
 import torch
@@ -14,17 +15,24 @@ SHAPE = (301, 467)  # no multiples of the kernels' blocks, and work enough for a
 NOISY = IOParameters(inp_noise=0.01, w_noise=0.02, inp_res=1 / 126)
 RICH = {
     "dw_min_std": 0.5,
-    "dw_min": 0.01,
     "write_noise_std": 3.0,
     "corrupt_devices_prob": 0.1,
     "reference_std": 0.1,
     "dw_min_dtod_log_normal": True,
+    "diffusion": 0.01,
+    "diffusion_dtod": 0.3,
+    "lifetime": 50.0,
+    "lifetime_dtod": 0.3,
+    "reset_dtod": 0.02,
+    "drift_nu": 0.05,
+    "drift_nu_dtod": 0.3,
+    "drift_nu_std": 0.1,
+    "drift_w_noise_std": 0.01,
 }
 
 
 def device_of(stem: str):
-    cls = devices.get(stem)
-    return cls(**{n: v for n, v in RICH.items() if n in cls.fields()})
+    return any_device.make(stem, **RICH)
 
 
 def history(stem: str, *, seed: int = 7, construction_seed: int | None = None, shape=SHAPE) -> dict[str, torch.Tensor]:
@@ -39,6 +47,21 @@ def history(stem: str, *, seed: int = 7, construction_seed: int | None = None, s
     tile.update(x, d, 0.05)
     found["update"], found["update hidden"] = tile.weights.clone(), tile.hidden.clone()
     found["forward"], found["backward"] = tile.forward(x), tile.backward(d)
+    return found | in_time(tile)
+
+
+def in_time(tile: Tile) -> dict[str, torch.Tensor]:
+    """Return what the processes in time leave behind; the second drift call is the first that moves a weight."""
+    found = {}
+    for name, act in {
+        "diffusion": tile.diffuse,
+        "decay": tile.decay,
+        "reset": lambda: tile.reset_columns(1, 3, 0.5),
+        "drift begins": lambda: tile.drift(1.0),
+        "drift": lambda: tile.drift(10.0),
+    }.items():
+        act()
+        found[name], found[f"{name} hidden"] = tile.weights.clone(), tile.hidden.clone()
     return found
 
 
@@ -48,6 +71,7 @@ def assert_same_bits(one: dict, other: dict) -> None:
         assert torch.equal(one[name], other[name]), name
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_two_threads_give_the_bits_of_one(stem, threads):
     threads(1)
@@ -58,6 +82,7 @@ def test_two_threads_give_the_bits_of_one(stem, threads):
     assert_same_bits(single, history(stem))
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_every_instruction_set_gives_the_same_bits(stem, instruction_set):
     available = ops.build_info()["isa_available"]
@@ -85,15 +110,17 @@ def test_unknown_instruction_set_names_the_available_ones():
         ops.use_isa("sse9")
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", devices.names())
 def test_same_seed_same_bits_other_seed_other_bits(stem):
     one, two, other = history(stem, shape=(9, 13)), history(stem, shape=(9, 13)), history(stem, seed=8, shape=(9, 13))
     assert_same_bits(one, two)
-    noisy = [n for n in one if n in ("forward", "backward", "update", "hidden trace") and stem != "ideal"]
-    for name in noisy or ["forward", "backward"]:
+    noisy = ["forward", "backward", "diffusion", *(["update", "hidden trace"] if devices.get(stem).pulsed else [])]
+    for name in noisy:
         assert not torch.equal(one[name], other[name]), name
 
 
+@pytest.mark.conformance("T38")
 @pytest.mark.parametrize("stem", [s for s in devices.names() if devices.get(s).pulsed])
 def test_construction_seed_fixes_the_devices_only(stem):
     shape = (9, 13)
@@ -109,6 +136,7 @@ def test_construction_seed_fixes_the_devices_only(stem):
     assert_same_bits(default, history(stem, seed=7, construction_seed=7, shape=shape))
 
 
+@pytest.mark.conformance("T38")
 def test_construction_seed_leaves_the_noise_of_the_seed():
     """Output noise belongs to the seed: two chips with equal weights read with equal noise."""
     io = IOParameters(inp_res=0.0, out_res=0.0)

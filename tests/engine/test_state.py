@@ -4,6 +4,7 @@
 import copy
 import io
 
+import any_device
 import pytest
 import torch
 
@@ -12,7 +13,14 @@ from engine.devices.soft_bounds import SoftBounds
 from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.tiles import IOParameters, Tile, UpdateParameters
 
-NOISE = {"dw_min": 0.01, "dw_min_std": 1.0, "write_noise_std": 3.0}
+NOISE = {
+    "dw_min_std": 1.0,
+    "write_noise_std": 3.0,
+    "diffusion": 0.003,
+    "lifetime": 30.0,
+    "drift_nu": 0.1,
+    "drift_nu_std": 0.2,
+}
 X, D = (
     torch.randn(4, 7, generator=torch.Generator().manual_seed(1)),
     torch.randn(4, 5, generator=torch.Generator().manual_seed(2)),
@@ -20,10 +28,9 @@ X, D = (
 
 
 def tile_of(stem: str, seed: int = 3, **changes) -> Tile:
-    cls = devices.get(stem)
-    values = {n: v for n, v in (NOISE | changes).items() if n in cls.fields()}
+    device = any_device.make(stem, **NOISE | changes)
     noisy = IOParameters(inp_noise=0.05, w_noise=0.05)
-    return Tile(5, 7, cls(**values), noisy, noisy, UpdateParameters(desired_bl=12), seed=seed)
+    return Tile(5, 7, device, noisy, noisy, UpdateParameters(desired_bl=12), seed=seed, count_pulses=True)
 
 
 def live(tile: Tile) -> list[torch.Tensor]:
@@ -31,6 +38,11 @@ def live(tile: Tile) -> list[torch.Tensor]:
     found = [tile.forward(X), tile.backward(D)]
     tile.update(X, D, 0.05)
     found += [tile.weights.clone(), tile.hidden.clone(), *tile.pulse([1, -1, 1, 1, 1])]
+    tile.end_batch()
+    tile.reset_columns(2, 3, 0.5)
+    tile.drift(3.0)
+    tile.drift(3.0)
+    found += [tile.weights.clone(), tile.hidden.clone(), *(n.clone() for n in tile.pulse_counts)]
     tile.set_weights(torch.full((5, 7), 0.1))
     return [*found, tile.weights.clone()]
 
@@ -47,6 +59,7 @@ def assert_equal(one, other) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.conformance("T39")
 @pytest.mark.parametrize("stem", devices.names())
 def test_resumed_tile_continues_bit_for_bit(stem):
     tile = tile_of(stem)
@@ -83,6 +96,7 @@ def test_loaded_tile_does_not_share_memory_with_the_state():
     assert torch.equal(state["hidden"], tile.hidden)
 
 
+@pytest.mark.conformance("T39")
 def test_edited_cells_survive_and_nominal_parameters_do_not_follow_them():
     """The peer replaces dw_min when loaded step scales are far from it; its re-loaded tile updates otherwise."""
     tile = tile_of("soft_bounds", up_down=0.5)
@@ -95,7 +109,7 @@ def test_edited_cells_survive_and_nominal_parameters_do_not_follow_them():
 
 
 def test_state_of_another_configuration_is_refused_with_the_difference():
-    saved = tile_of("soft_bounds", dw_min=0.02).state_dict()
+    saved = tile_of("soft_bounds", step=0.02).state_dict()
     tile = tile_of("soft_bounds")
     before = copy.deepcopy(tile.state_dict())
     with pytest.raises(ConfigMismatch, match=r"parameters.dw_min: saved 0.02, here 0.01.*config='saved'") as caught:
@@ -123,6 +137,7 @@ def test_difference_in_any_part_is_found(changes, field):
     assert field in caught.value.differences
 
 
+@pytest.mark.conformance("T39")
 @pytest.mark.parametrize("stem", devices.names())
 def test_config_saved_takes_the_configuration_too(stem):
     saved = tile_of(stem)

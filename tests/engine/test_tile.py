@@ -275,5 +275,6 @@ def test_noise_free_twin_by_copied_cells_follows_the_mean():
 
 def test_cells_of_a_shape_hold_one_value_for_each_crosspoint():
     tile = Tile(3, 5, "reram_array_hfo2_2022")
-    assert set(tile.cells) == {"max_bound", "min_bound", "dwmin_up", "dwmin_down", "reference"}
+    in_time = {"decay_scales", "diffusion_rates", "reset_bias", "drift_nu"}
+    assert set(tile.cells) == {"max_bound", "min_bound", "dwmin_up", "dwmin_down", "reference"} | in_time
     assert all(c.shape == (3, 5) and c.dtype == torch.float32 for c in tile.cells.values())

@@ -28,6 +28,7 @@ TABLE = {
     "saturated": ({}, 1.0, 31, (1, 0.4444, 0.1111), (1, 1)),
     "grad scale": ({"um_grad_scale": 0.5}, 0.1, 23, (0.9891, 0.4396, 0.1099), (1, 0.7913)),
     "unmanaged": (UNMANAGED, 0.01, 31, (0.5112, 0.2272, 0.0568), (0.2840, 0.1136)),
+    "grown trains": (UNMANAGED | {"fixed_bl": False}, 0.1, 100, (0.9, 0.4, 0.1), (0.5, 0.2)),
     "balance only": ({"update_bl_management": False}, 0.01, 31, (0.3810, 0.1693, 0.0423), (0.3810, 0.1524)),
     "short trains": ({"desired_bl": 10}, 0.1, 10, (1, 0.4444, 0.1111), (1, 1)),
 }
@@ -40,6 +41,7 @@ def scales(options: dict, lr: float, x=X, d=D, step: float = STEP) -> tuple[int,
     return int(length[0]), np.minimum(np.abs(x) * b[0], 1), np.minimum(np.abs(d) * a[0], 1)
 
 
+@pytest.mark.conformance("T24")
 @pytest.mark.parametrize("row", TABLE)
 def test_scales_equal_the_table(row):
     options, lr, length, p, q = TABLE[row]
@@ -49,16 +51,19 @@ def test_scales_equal_the_table(row):
     np.testing.assert_allclose(got[2], q, atol=1e-4)
 
 
+@pytest.mark.conformance("T24")
 @pytest.mark.parametrize("options", [{}, {"update_management": False}, {"update_bl_management": False}])
 @pytest.mark.parametrize(("x", "d"), [((0.0, 0.0), (1.0, 0.5)), ((0.3, 1.0), (0.0, 0.0)), ((0.0, 0.0), (0.0, 0.0))])
 def test_scales_of_a_zero_vector_under_management_send_no_pulses(options, x, d):
     assert scales(options, 0.1, x, d)[0] == 0
 
 
+@pytest.mark.conformance("T24")
 def test_scales_of_learning_rate_zero_send_no_pulses():
     assert scales({}, 0.0)[0] == scales(UNMANAGED, 0.0)[0] == 0
 
 
+@pytest.mark.conformance("T24")
 @pytest.mark.parametrize("lr", [1e-12, 1e-30])
 def test_scales_of_a_tiny_rate_use_one_slot(lr):
     length, p, q = scales({}, lr)
@@ -66,6 +71,7 @@ def test_scales_of_a_tiny_rate_use_one_slot(lr):
     assert p.max() * q.max() == pytest.approx(lr * 0.9 * 0.5 / STEP, rel=1e-5)
 
 
+@pytest.mark.conformance("T24")
 @pytest.mark.parametrize("lr", [1e9, 1e30])
 def test_scales_of_a_huge_rate_stay_at_the_longest_train(lr):
     length, p, q = scales({}, lr)
@@ -74,6 +80,7 @@ def test_scales_of_a_huge_rate_stay_at_the_longest_train(lr):
     np.testing.assert_array_equal(q, 1)
 
 
+@pytest.mark.conformance("T27")
 @pytest.mark.parametrize("g", [0.1, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("lr", [0.003, 0.02, 0.5])
 def test_scales_keep_the_expected_largest_update(lr, g):
@@ -117,6 +124,7 @@ def counts(options: dict, lr: float, repeats: int = 20_000, seed: int = 1, **dev
     return np.concatenate(found)
 
 
+@pytest.mark.conformance("T25")
 @pytest.mark.parametrize("row", TABLE)
 def test_counts_are_binomial_with_the_products_of_probabilities(row):
     """20 000 repeats: mean within 4.5 standard errors, variance within 6 %, 12 % below one expected pulse."""
@@ -135,8 +143,21 @@ def test_counts_are_binomial_with_the_products_of_probabilities(row):
             assert sample.var() == pytest.approx(length * hit * (1 - hit), rel=limit)
 
 
-# Peer, first and fifth row of the table, mean counts of (d1, x1), (d1, x2), (d2, x1).
-@pytest.mark.parametrize(("row", "peer"), [("default", (4.5, 2.0, 1.8)), ("clipped", (31, 13.778, 18))])
+# Peer, mean counts of (d1, x1), (d1, x2), (d2, x1), as theory gives them; its 20 000 repeats agree.
+@pytest.mark.conformance("T25")
+@pytest.mark.parametrize(
+    ("row", "peer"),
+    [
+        ("default", (4.5, 2.0, 1.8)),
+        ("clipped", (31, 13.778, 18)),
+        ("saturated", (31, 13.778, 31)),
+        ("grad scale", (22.749, 10.110, 18.0)),
+        ("unmanaged", (4.5, 2.0, 1.8)),
+        ("grown trains", (45, 20, 18)),
+        ("balance only", (4.5, 2.0, 1.8)),
+        ("short trains", (10, 4.444, 10)),
+    ],
+)
 def test_mean_counts_equal_the_peer_s(row, peer):
     options, lr, *_ = TABLE[row]
     n = np.abs(counts(options, lr, seed=2))
@@ -145,7 +166,8 @@ def test_mean_counts_equal_the_peer_s(row, peer):
         assert abs(sample.mean() - mean) < 5e-4 + judge.Z * sample.std() / np.sqrt(sample.size)
 
 
-@pytest.mark.parametrize("row", ["default", "unmanaged"])
+@pytest.mark.conformance("T26")
+@pytest.mark.parametrize("row", ["default", "unmanaged", "grown trains"])
 def test_counts_on_one_line_are_correlated_by_their_shared_train(row):
     """Same row N q (1-q) p p', same column N p (1-p) q q', else 0; independent counts for each crosspoint fail."""
     options, lr, length, _, _ = TABLE[row]
@@ -164,6 +186,7 @@ def test_counts_of_successive_samples_are_independent():
     judge.correlation(n[1:, :, 0, 1], n[:-1, :, 0, 1], 0.0, within=judge.Z / np.sqrt(20_000))
 
 
+@pytest.mark.conformance("T25")
 def test_cycle_noise_adds_to_the_variance_of_the_update():
     """N pi (1 - pi) + N pi sigma^2 at sigma 0.3: 0.855, 1.38, 1.314 steps squared; peer 0.8559, 1.3821, 1.3180."""
     n = counts({}, 0.01, seed=5, dw_min_std=0.3)
@@ -186,6 +209,7 @@ def test_cycle_noise_is_fresh_in_every_sample_and_at_every_crosspoint():
     judge.correlation(moves[0][1:], moves[0][:-1], 0.0, within=0.0225)
 
 
+@pytest.mark.conformance("T25")
 def test_expected_update_is_minus_lr_d_x():
     """Mean over 20 000 repeats where nothing is clipped, in units of the step."""
     n = counts({}, 0.01, seed=6)
@@ -194,6 +218,7 @@ def test_expected_update_is_minus_lr_d_x():
             judge.mean(n[:, i, j], 0.01 * D[i] * X[j] / STEP)
 
 
+@pytest.mark.conformance("T32")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_soft_bounds_expected_update(seed):
     """Step 0.01, w 0.5, lr 0.1 (5 slots); peer means 0.43372, 0.50991, 0.50894, stds 0.00972, 0.00536, 0.00528."""
@@ -226,6 +251,7 @@ def single(x: float, d: float) -> float:
     return tile.weights.item()
 
 
+@pytest.mark.conformance("T01")
 @pytest.mark.parametrize(
     ("x", "d", "change"),
     [(1, 1, -0.01), (-1, 1, 0.01), (1, -1, 0.01), (-1, -1, -0.01), (0, 1, 0), (1, 0, 0), (0, 0, 0)],
@@ -234,12 +260,14 @@ def test_update_goes_against_the_sign_of_x_times_d(x, d, change):
     assert single(float(x), float(d)) == np.float32(change)
 
 
+@pytest.mark.conformance("T01")
 def test_three_single_pulses_add_up():
     tile = Tile(1, 1, ConstantStep(dw_min=0.01, **PLAIN), update=ONE_PULSE)
     tile.update(torch.full((3, 1), -1.0), torch.ones(3, 1), 1.0)
     assert tile.weights.item() == pytest.approx(0.03, abs=1e-8)
 
 
+@pytest.mark.conformance("T28")
 @pytest.mark.parametrize(("order", "expected"), [((-1.0, 1.0), 0.1), ((1.0, -1.0), 0.15)])
 def test_samples_of_a_batch_act_in_order(order, expected):
     """Bounds 0.2, step 0.1, from 0.15: up then down gives 0.1, down then up 0.15."""
@@ -258,6 +286,7 @@ def batch(rows: int, columns: int, samples: int) -> tuple[torch.Tensor, torch.Te
     return x, d
 
 
+@pytest.mark.conformance("T28")
 @pytest.mark.parametrize("preset", ["reram_exp_hfo2_2018", "capacitor_14nm_2018", "reram_array_optimized_2022"])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (65, 130), (2, 2100)])
 def test_update_of_a_batch_equals_single_updates_bit_for_bit(preset, shape):

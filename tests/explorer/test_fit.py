@@ -48,6 +48,7 @@ def true_values(device: Device, model: str) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------- exact data
 
 
+@pytest.mark.conformance("T43")
 @pytest.mark.parametrize("device", [SOFT, replace(SOFT, up_down=-0.4), replace(SOFT, up_down=0.0)])
 @pytest.mark.parametrize("cycles", ["joint", "average"])
 def test_soft_bounds_exact_data_are_recovered(device, cycles):
@@ -61,6 +62,7 @@ def test_soft_bounds_exact_data_are_recovered(device, cycles):
     assert result.values["write_noise_std"] == 0
 
 
+@pytest.mark.conformance("T43")
 @pytest.mark.parametrize("factors", list(product([0.5, 2.0], repeat=3)))
 def test_soft_bounds_from_starts_off_by_two_is_recovered(factors):
     start = {"dw_min": SOFT.dw_min * factors[0], "w_max": SOFT.w_max * factors[1], "w_min": SOFT.w_min * factors[2]}
@@ -70,6 +72,7 @@ def test_soft_bounds_from_starts_off_by_two_is_recovered(factors):
         assert result.values[name] == pytest.approx(value, rel=EXACT), name
 
 
+@pytest.mark.conformance("T43")
 @pytest.mark.parametrize("factors", list(product([0.5, 2.0], repeat=3)))
 def test_linear_step_from_starts_off_by_two_is_recovered(factors):
     start = {name: value * factors[0] for name, value in true_values(LINEAR, "linear_step").items()}

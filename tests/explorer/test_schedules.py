@@ -10,6 +10,7 @@ from explorer.experiments import schedules
 from explorer.experiments.pulse_response import PulseResponse
 
 
+@pytest.mark.conformance("T41")
 @pytest.mark.parametrize("n_steps", [7, 333, 7089])
 def test_ramps_have_whole_blocks_over_ten_periods(n_steps):
     """A sine of whole periods, as some simulators use, has wrong signs by rounding from element 2996 on."""
@@ -22,6 +23,7 @@ def test_ramps_cut_short_end_inside_a_ramp():
     assert schedules.ramps(8, 3).tolist() == [1, 1, 1, -1, -1, -1, 1, 1]
 
 
+@pytest.mark.conformance("T41")
 def test_alternation_starts_with_up():
     assert schedules.alternating(5).tolist() == [1, -1, 1, -1, 1]
 
@@ -48,6 +50,7 @@ def test_custom_schedule_is_taken_as_it_is():
     assert experiment.run().direction.values.tolist() == [0, 1, 0, -1]
 
 
+@pytest.mark.conformance("T42")
 def test_step_statistics_of_noise_free_traces_are_the_step_curve():
     """Mean step in every bin within 2 % of the device's step at the bin's mean weight, both directions, no noise."""
     quiet = SoftBounds(dw_min=0.01, w_max=0.8, w_min=-0.6, up_down=0.2).nominal()

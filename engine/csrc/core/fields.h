@@ -47,9 +47,14 @@ namespace OHM_NS {
 
 using namespace ohm_types;
 
-// The root of every field list.
+// The root of every field list. A record with tables of numbers besides its members says how many, and takes them in
+// `attach(tables)`: one after another, each as its length followed by that many values.
 struct NoFields {
   static constexpr int count = 0;
+  static constexpr int table_count = 0;
+  OHM_HD void attach(const float*) {}
+  template <class Sink>
+  static void list_tables(Sink&) {}
   template <class F>
   OHM_HD void visit(F&) {}
   template <class Sink>
@@ -83,6 +88,7 @@ OHM_HD Record from_block(const float* block) {
   Record record;
   FromBlock reader{block, 0};
   record.visit(reader);
+  record.attach(block + Record::count);
   return record;
 }
 
@@ -98,6 +104,18 @@ template <class Record>
 OHM_HD void to_arrays(Record& record, float* const* arrays, i64 element) {
   ToArrays writer{arrays, element, 0};
   record.visit(writer);
+}
+
+// A table of numbers inside a parameter block.
+struct Table {
+  const float* value;
+  i32 size;
+};
+
+OHM_HD const float* take_table(Table& table, const float* block) {
+  table.size = (i32)block[0];
+  table.value = block + 1;
+  return table.value + table.size;
 }
 
 }  // namespace OHM_NS

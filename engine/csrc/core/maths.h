@@ -63,6 +63,12 @@ OHM_HD float exponential(float x) {
   return p * float_of((u32)((i32)n + 127) << 23);
 }
 
+// base^power for base in [0, 1]; relative error about 3e-7 times |power log base|. 0^0 is 1.
+OHM_HD float power_of(float base, float power) {
+  float inside = exponential(power * natural_log(larger(base, 1e-30f)));
+  return base > 0.0f ? inside : (power == 0.0f ? 1.0f : 0.0f);
+}
+
 struct SinCos {
   float sin, cos;
 };

@@ -17,6 +17,8 @@ struct TileView {
   i64 out, in;
   u64 seed;
   int threads;
+  u32* pulses_up;    // counters per crosspoint, or null
+  u32* pulses_down;
 };
 
 struct PulseJob {
@@ -34,6 +36,9 @@ struct SampleScale {
   float x_scale, d_scale;  // probabilities are |x| * x_scale and |d| * d_scale
 };
 
+// How pulses are made from x and d.
+enum UpdateKind : i32 { kStochastic = 0, kMeanCount = 1, kImplicit = 2 };
+
 struct UpdateJob {
   const float* x;  // (samples, in)
   const float* d;  // (samples, out)
@@ -41,8 +46,26 @@ struct UpdateJob {
   i64 samples;
   i64 words;  // 32-bit words per train
   u64 first_step;
-  u32* x_train;  // scratch: (samples, in, words)
-  u32* d_train;  // scratch: (samples, out, words)
+  i32 kind;
+  float x_res, d_res;  // bin widths of the quantised probabilities or values, 0: off
+  bool sto_round;
+  bool negative;   // learning rate below zero: all directions reversed
+  u32* x_train;    // scratch: (samples, words, in)
+  u32* d_train;    // scratch: (samples, words, out)
+  float* x_level;  // scratch of the deterministic kinds: (samples, in)
+  float* d_level;  // (samples, out)
+};
+
+struct TimeJob {
+  const float* time_params;
+  const float* drift_params;
+  const float* const* cells;  // in the order of TimeCell
+  float* const* drift;        // in the order of DriftCell, or null
+  u64 step;
+  float amount;           // decay: its share; reset: the probability
+  bool skip_last_column;  // decay leaves a bias column alone
+  i64 first_column, columns;
+  float clock;  // drift: time since its first call, in units of drift_t_0
 };
 
 struct DeviceOps {
@@ -52,11 +75,18 @@ struct DeviceOps {
   bool has_write_noise;
   void (*list_params)(void (*sink)(const char*));
   void (*list_cells)(void (*sink)(const char*));
+  void (*list_tables)(void (*sink)(const char*));
   void (*construct)(const TileView&, float* const* cells);
   void (*set_weights)(const TileView&, const float* target, u64 step);
   void (*pulse)(const TileView&, const PulseJob&);
   void (*update)(const TileView&, const UpdateJob&);
   void (*step)(const TileView&, const float* w, float direction, float* mean, float* spread);
+  void (*construct_time)(const TileView&, const TimeJob&, float* const* cells);
+  void (*decay)(const TileView&, const TimeJob&);
+  void (*diffuse)(const TileView&, const TimeJob&);
+  void (*reset)(const TileView&, const TimeJob&);
+  void (*drift)(const TileView&, const TimeJob&);
+  void (*clip)(const TileView&, const TimeJob&);
 };
 
 void add_device(const DeviceOps&);
@@ -81,8 +111,11 @@ struct TileOps {
   void (*mvm)(const MvmJob&);
   void (*outer)(float* weights, const float* x, const float* d, float lr, i64 out, i64 in, i64 samples, int threads);
   void (*normals)(u64 seed, u32 stream, u64 step, i64 count, float* out);
+  void (*coincidences)(const UpdateJob&, i64 out, i64 in, u64 seed, i32* counts);  // (samples, out, in), signed
 };
 
 void add_tile_ops(const TileOps&);
+
+void register_all();  // calls the two above for everything that was built
 
 }  // namespace ohm_ops

@@ -80,6 +80,8 @@ struct PulsedDevice {
   static constexpr bool has_write_noise = false;
   static constexpr bool draws_common = true;
   OHM_HD static void draw(PulsedCell&, const PulsedParams&, const Draws&) {}
+  // Added to the value that a reset goes to.
+  OHM_HD static float reset_shift(const PulsedCell&, const PulsedParams&) { return 0.0f; }
   // After every pulse.
   OHM_HD static float clip(float w, const PulsedCell& c) { return clamped(w, c.min_bound, c.max_bound); }
   // When a weight is written from outside: always the plain bounds, as in aihwkit.

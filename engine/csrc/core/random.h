@@ -23,6 +23,14 @@ enum Stream : u32 {
   kBackwardWeight = 13,
   kBackwardOutput = 14,
   kDerive = 15,  // seeds made from seeds
+  kTimeConstruction = 16,  // device-to-device draws of the processes in time
+  kDiffusion = 17,
+  kReset = 18,
+  kResetPick = 19,  // which devices a partial reset takes
+  kDriftExponent = 20,
+  kDriftNoise = 21,
+  kTimeWrite = 22,   // write noise after a process in time
+  kTrainRound = 23,  // stochastic rounding of pulse probabilities
 };
 
 struct Words {
@@ -70,12 +78,13 @@ OHM_HD Normals normals_of(const Words& words) {
 struct Draws {
   u64 seed;
   u32 element;
+  u32 stream = kConstruction;
   OHM_HD float normal(u32 draw) const {
-    Normals z = normals_of(draw_words(seed, kConstruction, 0, element, draw >> 2));
+    Normals z = normals_of(draw_words(seed, stream, 0, element, draw >> 2));
     return z.v[draw & 3];
   }
   OHM_HD float uniform(u32 draw) const {
-    return unit_interval(draw_words(seed, kConstruction, 0, element, draw >> 2).v[draw & 3]);
+    return unit_interval(draw_words(seed, stream, 0, element, draw >> 2).v[draw & 3]);
   }
 };
 

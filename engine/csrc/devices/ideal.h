@@ -16,6 +16,7 @@ struct Ideal {
   static constexpr bool draws_common = false;
 
   OHM_HD static void draw(Cell& c, const Params& p, const Draws&) { c.dwmin_up = c.dwmin_down = p.dw_min; }
+  OHM_HD static float reset_shift(const Cell&, const Params&) { return 0.0f; }
   OHM_HD static Step step(float, float direction, const Cell& c, const Params&) {
     return {direction > 0.0f ? c.dwmin_up : c.dwmin_down, 0.0f};
   }

@@ -21,18 +21,24 @@ struct SoftBoundsReference : PulsedDevice {
       c.max_bound /= magnitude(1.0f + p.slope_up_dtod * draws.normal(kOwnDraws));
       c.min_bound /= magnitude(1.0f + p.slope_down_dtod * draws.normal(kOwnDraws + 1));
     }
-    c.reference = p.reference_mean + p.reference_std * draws.normal(kOwnDraws + 2);
-    float curvature = c.dwmin_up / c.max_bound - c.dwmin_down / c.min_bound;
-    if (p.subtract_symmetry_point > 0.0f && proper && curvature > 0.0f)
-      c.reference += (c.dwmin_up - c.dwmin_down) / curvature;
+    c.reference = p.reference_mean + p.reference_std * draws.normal(kOwnDraws + 2) + reset_shift(c, p);
+  }
+
+  // The symmetry point, where it is to be subtracted; a reset then goes there as well.
+  OHM_HD static float reset_shift(const Cell& c, const Params& p) {
+    bool proper = c.max_bound > 0.0f && c.min_bound < 0.0f;
+    float curvature = c.dwmin_up / (proper ? c.max_bound : 1.0f) - c.dwmin_down / (proper ? c.min_bound : -1.0f);
+    bool shifted = p.subtract_symmetry_point > 0.0f && proper && curvature > 0.0f;
+    return shifted ? (c.dwmin_up - c.dwmin_down) / curvature : 0.0f;
   }
 
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     bool up = direction > 0.0f;
     float scale = up ? c.dwmin_up : c.dwmin_down;
     float bound = up ? c.max_bound : c.min_bound;
-    bool sided = up ? bound > 0.0f : bound < 0.0f;  // a bound on the wrong side of zero gives no slope
-    float mean = scale * (1.0f - (sided ? (w + c.reference) / bound : 0.0f));
+    bool sided = (up ? bound : -bound) > 0.0f;  // a bound on the wrong side of zero gives no slope
+    float ratio = (w + c.reference) / (sided ? bound : 1.0f);  // divided always: a branch would not vectorise
+    float mean = scale * (1.0f - (sided ? ratio : 0.0f));
     return {mean, p.dw_min_std * (p.mult_noise > 0.0f ? mean : scale)};
   }
 

@@ -47,6 +47,14 @@ inline void record(const PulseLanes<D>& s, const PulseJob& job, const Block& b, 
   }
 }
 
+// Counters are kept for sequences too; a plain loop, as nobody counts in a hurry.
+inline void count_pulses(const TileView& tile, const float* direction, const Block& b) {
+  for (int l = 0; l < b.used; ++l) {
+    tile.pulses_up[b.first + l] += direction[l] > 0.0f;
+    tile.pulses_down[b.first + l] += direction[l] < 0.0f;
+  }
+}
+
 template <class D>
 void pulse_block(const TileView& tile, const PulseJob& job, const typename D::Params& p, i64 first) {
   const i64 total = tile.out * tile.in;
@@ -64,6 +72,7 @@ void pulse_block(const TileView& tile, const PulseJob& job, const typename D::Pa
     }
     read_directions(s, job, b, k, total);
     pulse_lanes(s, (int)(step & 3), p, noise);
+    if (tile.pulses_up) count_pulses(tile, s.direction, b);
     if ((k + 1) % job.read_every == 0) record(s, job, b, (k + 1) / job.read_every - 1, total);
   }
   scatter(tile.hidden + first, s.hidden, b.column, b.used);

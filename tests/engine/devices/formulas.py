@@ -51,12 +51,44 @@ def exp(device, cells, w, way):
     return _scale(cells, way) * np.maximum(1 - bend, 0)
 
 
+def power(device, cells, w, way):
+    u = (cells["max_bound"] - w) / (cells["max_bound"] - cells["min_bound"])
+    base, exponent = (u, cells["gamma_up"]) if way > 0 else (1 - u, cells["gamma_down"])
+    return _scale(cells, way) * np.clip(base, 0, 1) ** exponent
+
+
+def power_reference(device, cells, w, way):
+    return power(device, cells, w + cells["reference"], way)
+
+
+def _between_nodes(table, w, low, high):
+    at = (w - low) / (high - low) * (len(table) - 1)
+    return np.interp(at, np.arange(len(table)), table)
+
+
+def piecewise(device, cells, w, way):
+    table = device.piecewise_up if way > 0 else device.piecewise_down
+    return _scale(cells, way) * _between_nodes(table, w, cells["min_bound"], cells["max_bound"])
+
+
+def lookup(device, cells, w, way):
+    """The table spans the nominal range: it is measured in weight units."""
+    table = device.mean_up if way > 0 else device.mean_down
+    return _scale(cells, way) / device.dw_min * _between_nodes(table, w, device.w_min, device.w_max)
+
+
 STEPS = {
     "constant_step": constant,
     "exp_step": exp,
+    "floating_point": constant,
     "ideal": constant,
     "linear_step": linear,
+    "lookup_table": lookup,
+    "piecewise_step": piecewise,
+    "pow_step": power,
+    "pow_step_reference": power_reference,
     "soft_bounds": soft_bounds,
+    "soft_bounds_pmax": soft_bounds,
     "soft_bounds_reference": soft_bounds_reference,
 }
 

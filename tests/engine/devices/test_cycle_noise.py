@@ -29,6 +29,7 @@ def after(device, directions, start: float, *, seed: int, read_every: int = 1, s
     return tile.pulse(directions, read_every).hidden.numpy().reshape(-1, side * side).astype(float)
 
 
+@pytest.mark.conformance("T13")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_constant_step_noise_grows_with_the_root_of_the_pulses(seed):
     """Mean n s, variance n (s sigma)^2. Peer after 100: 0.09990 +- 0.003015."""
@@ -40,6 +41,7 @@ def test_constant_step_noise_grows_with_the_root_of_the_pulses(seed):
             judge.std(states[n // 10 - 1], np.sqrt(n) * 0.001 * 0.3, within=0.035)
 
 
+@pytest.mark.conformance("T14")
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mult_noise", [True, False])
 def test_linear_step_noise_follows_its_form(mult_noise, seed):
@@ -61,6 +63,7 @@ def test_linear_step_noise_follows_its_form(mult_noise, seed):
 SOFT = {"dw_min": 0.01, "dw_min_std": 0.5, "w_max": 1.0, "w_min": -1.0, **EQUAL}
 
 
+@pytest.mark.conformance("T15")
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     "device", [SoftBounds(**SOFT), SoftBoundsReference(**SOFT, mult_noise=True)], ids=["own", "ref"]
@@ -90,6 +93,7 @@ def test_reference_additive_noise_does_not_vanish_at_the_bound(seed):
     judge.std(np.r_[inward, -inward], 0.005, within=0.045)  # 4.5 standard errors at N = 5000
 
 
+@pytest.mark.conformance("T16")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_exp_step_extra_noise_terms(seed):
     """sigma (step + add + slope |w|). PCM preset, N = 40 000; peer 0.0882 +- 0.1103 and 0.0325 +- 0.1089."""
@@ -103,6 +107,7 @@ def test_exp_step_extra_noise_terms(seed):
         judge.std(moved, noise, within=0.015)
 
 
+@pytest.mark.conformance("T16")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_exp_step_extra_noise_acts_where_the_step_is_zero(seed):
     """A_up = 2 clamps the up step to zero over the whole range; N = 40 000."""
@@ -114,6 +119,7 @@ def test_exp_step_extra_noise_acts_where_the_step_is_zero(seed):
     judge.std(moved, 0.5 * (0.02 + 0.1 * 0.2), within=0.015)
 
 
+@pytest.mark.conformance("T16")
 def test_exp_step_without_extra_terms_is_silent_where_the_step_is_zero():
     device = ExpStep(dw_min=0.01, A_up=2.0, gamma_up=0.1, A_down=0.0, dw_min_std=5.0, **EQUAL)
     assert (after(device, [1] * 10, 0.2, seed=1, side=10) == np.float32(0.2)).all()
@@ -127,6 +133,7 @@ def test_nominal_noise_is_the_standard_deviation_of_a_step():
     np.testing.assert_allclose(additive.step_noise([-0.5, 0.5], -1), [0.005, 0.005], rtol=1e-6)
 
 
+@pytest.mark.conformance("T34")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_soft_bounds_random_pulses_reach_the_stationary_spread(seed):
     """Step 0.02, 1000 random pulses: std b sqrt(a^2 / (1 - (1-a)^2)) = 0.1005; peer 0.0998."""
@@ -138,6 +145,7 @@ def test_soft_bounds_random_pulses_reach_the_stationary_spread(seed):
     judge.std(states, np.sqrt(0.02**2 / (1 - 0.98**2)), within=0.035)
 
 
+@pytest.mark.conformance("T34")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_soft_bounds_alternating_noisy_pulses_reach_the_stationary_moments(seed):
     """Step 0.01, sigma 1, after a down pulse: mean -0.00503, std 0.07142; peer -0.0053 and 0.0717."""

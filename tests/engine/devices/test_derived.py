@@ -10,7 +10,12 @@ from engine.devices.constant_step import ConstantStep
 from engine.devices.exp_step import ExpStep
 from engine.devices.ideal import Ideal
 from engine.devices.linear_step import LinearStep
+from engine.devices.lookup_table import LookupTable
+from engine.devices.piecewise_step import PiecewiseStep
+from engine.devices.pow_step import PowStep
+from engine.devices.pow_step_reference import PowStepReference
 from engine.devices.soft_bounds import SoftBounds
+from engine.devices.soft_bounds_pmax import SoftBoundsPmax
 from engine.devices.soft_bounds_reference import SoftBoundsReference
 from engine.errors import ParameterError
 from engine.tiles import Tile
@@ -28,6 +33,7 @@ def settled(device) -> tuple[float, float]:
 
 
 # Measured on aihwkit 1.2.0, 4000 up/down pairs from 0 without noise, after the down pulse.
+@pytest.mark.conformance("T33")
 @pytest.mark.parametrize(
     ("device", "peer"),
     [
@@ -50,13 +56,15 @@ def test_alternating_pulses_settle_on_the_finite_step_values(device, peer):
     assert after_down < device.symmetry_point() < after_up
 
 
+@pytest.mark.conformance("T33")
 @pytest.mark.parametrize(
     ("device", "peer_down"),
     [
         (LinearStep(**LINEAR, up_down=0.1), 0.14516),
         (presets.load("reram_exp_hfo2_2018"), -0.21830),
+        (PowStep(**WIDE, up_down=0.3, pow_gamma=2.0), 0.08799),
     ],
-    ids=["linear", "exponential"],
+    ids=["linear", "exponential", "power"],
 )
 def test_alternating_pulses_settle_within_a_step_of_the_symmetry_point(device, peer_down):
     """The peer's value is rounded to 1e-5; 8000 roundings near a fixed point do not add up."""
@@ -67,6 +75,7 @@ def test_alternating_pulses_settle_within_a_step_of_the_symmetry_point(device, p
     assert abs(after_up - point) < float(device.step(point, 1))
 
 
+@pytest.mark.conformance("T33")
 def test_subtracted_reference_settles_within_a_step_of_zero():
     """Peer: -0.0034 after the down pulse, reference 0.17647."""
     device = SoftBoundsReference(**WIDE, up_down=0.3, subtract_symmetry_point=True)
@@ -77,6 +86,38 @@ def test_subtracted_reference_settles_within_a_step_of_zero():
     assert device.symmetry_point() == pytest.approx(0.0, abs=4e-6)  # 2e-6 of the range
 
 
+@pytest.mark.conformance("T33")
+def test_subtracted_power_reference_settles_within_a_step_of_zero():
+    """Peer: -0.0009 after the down pulse, reference 0.08893. The step at the symmetry point is about 0.0021."""
+    device = PowStepReference(**WIDE, up_down=0.3, pow_gamma=2.0, subtract_symmetry_point=True)
+    after_up, after_down = settled(device)
+    step = float(device.step(0.0, 1))
+    assert device.nominal_cell()["reference"] == pytest.approx(0.08893, abs=5e-6)
+    assert after_down == pytest.approx(-0.0009, abs=5e-5)
+    assert -step < after_down < 0 < after_up < step
+    assert device.symmetry_point() == pytest.approx(0.0, abs=4e-6)
+
+
+@pytest.mark.conformance("T33")
+@pytest.mark.parametrize(
+    "device",
+    [
+        PowStepReference(**WIDE, up_down=0.3, pow_gamma=2.0, reference_mean=0.1),
+        PiecewiseStep(**WIDE, piecewise_up=[2.0, 1.0, 0.2], piecewise_down=[0.1, 0.7, 1.5]),
+        LookupTable(**WIDE, mean_up=[0.03, 0.01, 0.001], mean_down=[0.001, 0.02, 0.03]),
+        SoftBoundsPmax(p_max=100, alpha=0.02, range_min=-0.5, range_max=0.9),
+    ],
+    ids=lambda d: d.stem(),
+)
+def test_symmetry_point_of_other_classes_is_where_alternation_settles(device):
+    after_up, after_down = settled(device)
+    point = device.symmetry_point()
+    assert after_down < point < after_up
+    assert after_up - after_down < 1.01 * max(float(device.step(point, way)) for way in (1, -1))
+    assert float(device.step(point, 1)) == pytest.approx(float(device.step(point, -1)), rel=1e-4)
+
+
+@pytest.mark.conformance("T33")
 @pytest.mark.parametrize(
     ("device", "point"),
     [
@@ -86,6 +127,8 @@ def test_subtracted_reference_settles_within_a_step_of_zero():
         (LinearStep(**LINEAR, up_down=0.1), 0.1 / (0.1153 / 1.1724 + 0.9 * 0.5085 / 0.8276)),
         (SoftBoundsReference(**WIDE, up_down=0.3, reference_mean=0.4), 0.3 / 1.7 - 0.4),
         (SoftBoundsReference(**WIDE, reference_mean=1.5), -1.5),
+        (PowStep(**SHIFTED, up_down=0.3, pow_gamma=2.0), 1.25 - 2.0 * 0.7**0.5 / (1 + 0.7**0.5)),
+        (PowStep(**WIDE, up_down=-0.2, pow_gamma=0.5), 1.0 - 2.0 * 1.25**2 / (1 + 1.25**2)),
     ],
 )
 def test_symmetry_point_equals_the_closed_form(device, point):
@@ -100,6 +143,7 @@ def test_symmetry_point_absent_is_none(device):
     assert device.symmetry_point() is None
 
 
+@pytest.mark.conformance("T33")
 @pytest.mark.parametrize("device", [SoftBounds(up_down=0.2), SoftBoundsReference(up_down=-0.3, reference_std=0.2)])
 def test_symmetry_points_of_drawn_devices_equal_the_closed_form(device):
     """300 devices, a tile's arrays as they are; interpolated on 1/200 of the range: exact for straight step curves."""
@@ -123,13 +167,37 @@ def test_symmetry_points_of_stuck_devices_are_nan():
     assert np.isnan(device.symmetry_points({n: c[:, 0].numpy() for n, c in tile.cells.items()})).all()
 
 
-@pytest.mark.parametrize("cls", [ConstantStep, LinearStep, SoftBounds, SoftBoundsReference])
+@pytest.mark.conformance("T35")
+@pytest.mark.parametrize("cls", [ConstantStep, LinearStep, SoftBounds, SoftBoundsReference, LookupTable])
 def test_granularity_is_dw_min_and_states_fill_the_range(cls):
     device = cls(dw_min=0.003, w_max=0.9, w_min=-0.6, up_down=0.3)
     assert device.granularity == 0.003
     assert device.n_states == pytest.approx(500)
 
 
+@pytest.mark.conformance("T35")
+@pytest.mark.parametrize(
+    ("device", "granularity"),
+    [
+        (PowStep(), 0.0005),
+        (PowStep(pow_gamma=2.0, dw_min=0.004), 0.001),
+        (PowStepReference(pow_gamma=2.0), 0.00025),
+        (PiecewiseStep(), 0.001),
+        (PiecewiseStep(piecewise_up=[1.0, 2.0, 3.0], piecewise_down=[5.0, 5.0, 5.0]), 0.002),
+        (PiecewiseStep(piecewise_up=[1.0, 2.0], piecewise_down=[5.0, 5.0]), 0.002),
+        (SoftBoundsPmax(), 0.0020410),
+        (SoftBoundsPmax(peer_compat=True), 0.0025415),
+    ],
+)
+def test_granularity_of_the_other_classes(device, granularity):
+    """Numbers of the measured curve are rounded to five digits; all others are exact to 1e-6."""
+    rel = 2.5e-5 if isinstance(device, SoftBoundsPmax) else 1e-6
+    assert device.granularity == pytest.approx(granularity, rel=rel)
+    low, high = device.range
+    assert device.n_states == pytest.approx((high - low) / device.granularity)
+
+
+@pytest.mark.conformance("T35")
 def test_exp_step_granularity_of_defaults_is_the_peer_s_in_compat():
     """Peer: 0.00098342 (its down step alone); ours is the mean of both directions. 1e-6: single precision."""
     down = 0.001 * (1 - 0.36833 * np.exp(-12.78785 * 0.2425))
@@ -139,6 +207,7 @@ def test_exp_step_granularity_of_defaults_is_the_peer_s_in_compat():
     assert ExpStep().granularity == pytest.approx((up + down) / 2, rel=1e-6)
 
 
+@pytest.mark.conformance("T35")
 @pytest.mark.parametrize(
     ("name", "peer", "ours"), [("reram_exp_hfo2_2018", 0.0019914, 0.0017363), ("pcm_gst_2020", 0.03235, 0.15735)]
 )
@@ -151,6 +220,7 @@ def test_exp_step_presets_granularity_switches_with_peer_compat(name, peer, ours
     assert device.n_states == pytest.approx((device.w_max - device.w_min) / device.granularity)
 
 
+@pytest.mark.conformance("T35")
 def test_exp_step_granularity_without_a_step_at_zero_is_dw_min():
     device = ExpStep(dw_min=0.004, A_up=2.0, gamma_up=0.0, A_down=1.0, gamma_down=1.0, a=1.0, b=0.0)
     assert device.step(0.0, 1) == device.step(0.0, -1) == 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The population of a preset against what aihwkit 1.2.0 measured for its own preset (conformance T35, T36).
 
-The peer's numbers are in tests/data/peer_response.json with their source. N = 50 000 devices, seed 11.
+The numbers are in tests/data/peer_response.json and peer_defaults.json with their source. N = 50 000 devices, seed 11.
 """
 
 import json
@@ -11,10 +11,11 @@ import judge
 import numpy as np
 import pytest
 
-from engine import presets
+from engine import devices, presets
 from engine.tiles import Tile
 
-PEER = json.loads((Path(__file__).resolve().parents[2] / "data" / "peer_response.json").read_text())["presets"]
+DATA = Path(__file__).resolve().parents[2] / "data"
+PEER = json.loads((DATA / "peer_response.json").read_text())["presets"]
 ROWS, COLUMNS = 250, 200
 PEER_TILES = 20
 
@@ -49,6 +50,7 @@ def test_peer_numbers_belong_to_presets():
     assert set(PEER) <= set(presets.names())
 
 
+@pytest.mark.conformance("T36")
 @pytest.mark.parametrize("name", PEER)
 def test_preset_population_follows_the_peer(name):
     peer, device = PEER[name], presets.load(name)
@@ -72,6 +74,7 @@ def test_preset_parameters_are_the_peer_s(name):
     assert ours == pytest.approx(peer["parameters"])
 
 
+@pytest.mark.conformance("T35")
 @pytest.mark.parametrize("name", PEER)
 def test_preset_derived_numbers_are_the_peer_s(name):
     """1e-6: the peer's numbers have seven digits; steps that cancel to zero at a bound keep 1e-6 of the step at 0."""
@@ -88,3 +91,18 @@ def test_preset_derived_numbers_are_the_peer_s(name):
         assert device.symmetry_point() is None
     else:
         assert device.symmetry_point() == pytest.approx(point, abs=1e-5)
+
+
+DEFAULTS = json.loads((DATA / "peer_defaults.json").read_text())["classes"]
+
+
+def test_peer_defaults_exist_for_every_class_but_our_own():
+    assert set(devices.names()) - set(DEFAULTS) == {"lookup_table"}
+
+
+@pytest.mark.parametrize("stem", DEFAULTS)
+def test_class_defaults_are_the_peer_s(stem):
+    """All of the peer's parameters are there under its names, with its defaults; ours may have more."""
+    ours, peer = devices.get(stem)().values(), DEFAULTS[stem]["parameters"]
+    assert set(peer) <= set(ours)
+    assert {n: ours[n] for n in peer} == peer

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pulse of every class against its formula; clipping; noise-free curves (conformance T02, T03, T12)."""
+"""One pulse of every class against its formula; clipping; noise-free curves."""
 
+import any_device
 import formulas
 import numpy as np
 import pytest
@@ -9,15 +10,23 @@ import torch
 from engine import devices, presets
 from engine.devices.constant_step import ConstantStep
 from engine.devices.exp_step import ExpStep
+from engine.devices.floating_point import FloatingPoint
 from engine.devices.ideal import Ideal
 from engine.devices.linear_step import LinearStep
+from engine.devices.lookup_table import LookupTable
+from engine.devices.piecewise_step import PiecewiseStep
+from engine.devices.pow_step import PowStep
+from engine.devices.pow_step_reference import PowStepReference
 from engine.devices.soft_bounds import SoftBounds
+from engine.devices.soft_bounds_pmax import SoftBoundsPmax
 from engine.devices.soft_bounds_reference import SoftBoundsReference
 from engine.tiles import Tile
 
 QUIET = {"dw_min": 0.01, "dw_min_std": 0.0}  # d2d spread stays: every crosspoint is another device
+MANY = np.linspace(0.2, 2.0, 100).tolist()
 CASES = [
     Ideal(dw_min=0.01),
+    FloatingPoint(dw_min=0.01),
     ConstantStep(**QUIET, up_down=0.3),
     ExpStep(**QUIET),
     presets.load("reram_exp_hfo2_2018").copy(dw_min_std=0, write_noise_std=0),
@@ -30,6 +39,18 @@ CASES = [
     SoftBounds(**QUIET, reverse_up=True, reverse_down=True, reverse_offset=0.2),
     SoftBoundsReference(**QUIET, reference_mean=0.05, reference_std=0.1),
     SoftBoundsReference(**QUIET, up_down=0.3, slope_up_dtod=0.2, slope_down_dtod=0.2, subtract_symmetry_point=True),
+    SoftBoundsPmax(dw_min_std=0.0, p_max=50, alpha=0.02, range_min=-0.5, range_max=0.7),
+    SoftBoundsPmax(dw_min_std=0.0, peer_compat=True),
+    SoftBoundsPmax(dw_min_std=0.0, reverse_up=True, reverse_down=True, reverse_offset=0.2),
+    PowStep(**QUIET, pow_gamma=2.0, pow_up_down=0.3, pow_up_down_dtod=0.05, up_down=-0.2),
+    PowStep(**QUIET, pow_gamma=0.5),
+    PowStepReference(**QUIET, pow_gamma=1.5, reference_mean=0.05, reference_std=0.1),
+    PowStepReference(**QUIET, pow_gamma=2.0, up_down=0.3, subtract_symmetry_point=True),
+    PiecewiseStep(**QUIET, piecewise_up=[0.5, 1.0, 2.0], piecewise_down=[1.0, 0.0, -0.2]),
+    PiecewiseStep(**QUIET, piecewise_up=[0.7], piecewise_down=[1.1], up_down=0.1),
+    PiecewiseStep(**QUIET, piecewise_up=MANY, piecewise_down=MANY[::-1]),  # aihwkit's limit on a GPU is 63 nodes
+    LookupTable(**QUIET, mean_up=[0.01, 0.03, 0.02], mean_down=[0.02, 0.005], w_max=0.9, w_min=-0.4),
+    LookupTable(**QUIET, mean_up=[0.01], mean_down=[0.02]),
 ]
 NOISY = {"dw_min": 0.02, "dw_min_std": 5.0}
 
@@ -50,11 +71,13 @@ def same_devices_in_every_row(tile: Tile) -> None:
         cell.copy_(cell[:1].expand_as(cell).clone())
 
 
+@pytest.mark.conformance("T02")
 def test_every_formula_has_a_device_and_a_case():
     assert set(formulas.STEPS) <= set(devices.names())
     assert {device.stem() for device in CASES} == set(formulas.STEPS)
 
 
+@pytest.mark.conformance("T02")
 @pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("device", CASES, ids=case_id)
 def test_one_pulse_moves_by_the_formula_and_stops_at_the_bound(device, way):
@@ -79,6 +102,7 @@ def test_one_pulse_moves_by_the_formula_and_stops_at_the_bound(device, way):
     torch.testing.assert_close(trace.apparent, trace.hidden, rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T02")
 @pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("device", CASES, ids=case_id)
 def test_nominal_step_equals_the_formula(device, way):
@@ -91,6 +115,7 @@ def test_nominal_step_equals_the_formula(device, way):
     assert (np.abs(got - exact) <= 1e-6 * np.maximum(np.abs(exact), cell["dwmin_up"])).all()
 
 
+@pytest.mark.conformance("T03")
 def test_constant_step_half_a_step_from_the_bound_lands_on_it():
     tile = Tile(1, 4, ConstantStep(**QUIET), seed=5)
     low, high = tile.cells["min_bound"], tile.cells["max_bound"]
@@ -100,12 +125,13 @@ def test_constant_step_half_a_step_from_the_bound_lands_on_it():
     torch.testing.assert_close(tile.pulse([-1]).hidden[0], low, rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T03")
 @pytest.mark.parametrize("stem", [n for n in devices.names() if devices.get(n).pulsed])
 @pytest.mark.parametrize("consistent", [True, False])
 def test_bounds_hold_under_10000_noisy_pulses(stem, consistent):
     """100 devices, random directions, noise of five steps; without consistency some bounds are crossed."""
     wild = {"w_max_dtod": 0.8, "w_min_dtod": 0.8, "dw_min_dtod": 0.8, "enforce_consistency": consistent}
-    tile = Tile(10, 10, devices.get(stem)(**NOISY, **wild), seed=8)
+    tile = Tile(10, 10, any_device.make(stem, step=0.02, dw_min_std=5.0, **wild), seed=8)
     directions = np.random.default_rng(1).choice([-1, 1], (10_000, 10, 10)).astype(np.int8)
     hidden = tile.pulse(directions).hidden
     low, high = (torch.from_numpy(b) for b in tile.device.cell_range(tile.cells))
@@ -121,6 +147,7 @@ EXP_UP = {10: -0.971023, 100: -0.747824, 300: -0.369738, 1000: 0.655580}
 EXP_DOWN = {10: 0.884253, 100: 0.377377, 300: -0.100923, 1000: -0.998150}
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize(("start", "way", "expected"), [(-1.0, 1, EXP_UP), (1.0, -1, EXP_DOWN)])
 def test_exp_step_curve_equals_the_peer(start, way, expected):
     """2e-5: the peer's numbers are single precision, 1000 roundings of 3e-8 each."""
@@ -140,6 +167,7 @@ def linear_curve(start, step, slope, n):
 COUNTS = np.array([1, 10, 100, 1000])
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("way", [1, -1])
 def test_constant_step_curve_is_a_ramp_to_the_bound(way):
     device = ConstantStep(dw_min=0.002, up_down=0.25, w_max=0.8, w_min=-0.9).nominal()
@@ -149,6 +177,7 @@ def test_constant_step_curve_is_a_ramp_to_the_bound(way):
     np.testing.assert_allclose(trace, way * np.minimum(COUNTS * step, bound), atol=1e-5)
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("way", [1, -1])
 def test_linear_step_curve_equals_the_closed_form(way):
     device = LinearStep(dw_min=0.002, gamma_up=0.6, gamma_down=0.3, w_max=1.1, w_min=-0.7).nominal()
@@ -160,6 +189,7 @@ def test_linear_step_curve_equals_the_closed_form(way):
     np.testing.assert_allclose(trace, expected, atol=1e-5)
 
 
+@pytest.mark.conformance("T12")
 @pytest.mark.parametrize("reference", [0.0, 0.3])
 @pytest.mark.parametrize("way", [1, -1])
 def test_soft_bounds_curve_equals_the_closed_form(way, reference):

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device holds and what a read sees: size of the write error and when it is drawn anew (T17, T18)."""
 
+import any_device
 import judge
 import numpy as np
 import pytest
 import torch
 
-from engine import devices
+from engine import devices, ops
 from engine.tiles import Tile
 
 WRITTEN = [n for n in devices.names() if "write_noise_std" in devices.get(n).fields()]
-NOISE = {"dw_min": 0.01, "write_noise_std": 5.0}
+STEP, ERROR = 0.01, 5.0  # weight units; units of the step
 
 
 def tile_of(stem: str, rows: int = 200, columns: int = 200, seed: int = 1, **changes) -> Tile:
-    return Tile(rows, columns, devices.get(stem)(**NOISE | changes), seed=seed)
+    device = any_device.make(stem, step=STEP, **{"write_noise_std": ERROR} | changes)
+    return Tile(rows, columns, device, seed=seed)
 
 
-def test_written_classes_are_those_with_a_frozen_error():
-    assert {"exp_step", "linear_step", "soft_bounds", "soft_bounds_reference"} <= set(WRITTEN)
-    assert not {"constant_step", "ideal"} & set(WRITTEN)
+def test_written_classes_are_those_whose_header_has_a_frozen_error():
+    assert [n for n in devices.names() if ops.schema(devices.get(n).header())["has_write_noise"]] == WRITTEN
+    assert not {"constant_step", "pow_step_reference", "ideal"} & set(WRITTEN)
 
 
+@pytest.mark.conformance("T17")
 @pytest.mark.parametrize("stem", WRITTEN)
 @pytest.mark.parametrize("how", ["set", "pulse", "update"])
 def test_write_error_is_write_noise_std_times_dw_min(stem, how):
@@ -39,6 +42,7 @@ def test_write_error_is_write_noise_std_times_dw_min(stem, how):
     judge.std(error[~strong], 0.05, within=0.04)
 
 
+@pytest.mark.conformance("T17")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_apparent_weight_may_exceed_the_bounds_hidden_may_not(stem):
     tile = tile_of(stem)
@@ -48,6 +52,7 @@ def test_apparent_weight_may_exceed_the_bounds_hidden_may_not(stem):
     assert (tile.weights > high).float().mean() > 0.1
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_update_redraws_touched_crosspoints_only(stem):
     tile = tile_of(stem, 20, 30)
@@ -62,6 +67,7 @@ def test_update_redraws_touched_crosspoints_only(stem):
     torch.testing.assert_close(tile.hidden[untouched], hidden[untouched], rtol=0, atol=0)
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_explicit_pulse_redraws_touched_crosspoints_only(stem):
     tile = tile_of(stem, 20, 30)
@@ -83,6 +89,7 @@ WRITES = {
 }
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 @pytest.mark.parametrize("how", WRITES)
 def test_successive_write_errors_are_independent(stem, how):
@@ -96,6 +103,7 @@ def test_successive_write_errors_are_independent(stem, how):
     judge.correlation(errors[0][1:], errors[0][:-1], 0.0, within=0.0225)
 
 
+@pytest.mark.conformance("T18")
 @pytest.mark.parametrize("stem", WRITTEN)
 def test_set_weights_without_the_flag_writes_exactly(stem):
     tile = tile_of(stem, 20, 30, apply_write_noise_on_set=False)
@@ -118,7 +126,7 @@ def test_products_see_the_apparent_weight(stem):
     from engine.tiles import IOParameters
 
     perfect = IOParameters(is_perfect=True)
-    tile = Tile(7, 5, devices.get(stem)(**NOISE), perfect, perfect, seed=1)
+    tile = Tile(7, 5, tile_of(stem, 1, 1).device, perfect, perfect, seed=1)
     assert (tile.weights != tile.hidden).all()
     torch.testing.assert_close(tile.forward(torch.eye(5)).T, tile.weights, rtol=0, atol=0)
     torch.testing.assert_close(tile.backward(torch.eye(7)), tile.weights, rtol=0, atol=0)
