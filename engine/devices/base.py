@@ -15,8 +15,9 @@ from engine.quantity import Model
 
 POSITIVE = {"bounds": (0, None), "inclusive_bounds": (False, True)}
 NOT_NEGATIVE = {"bounds": (0, None)}
-# The root of a float32 step curve: a grid over the range, refined once, is finer than 2e-6 of the range.
-_GRID, _REFINEMENTS = 1001, 2
+# Nodes over the range between which a root of the step curve is interpolated: fine enough for the curve to be
+# straight, coarse enough for the difference of two float32 steps to stand above its rounding.
+_GRID = 1001
 _DEVICE_GRID = 201
 _GROUPS = [
     "Step", "Bounds", "Shape", "Reference", "Cycle-to-cycle noise", "Write noise", "Device-to-device spread", "Faults",
@@ -187,15 +188,13 @@ class Device(Model):
         low, high = self.range
         if not np.isfinite(low) or high <= low:
             return None
-        left, right = low, high
-        for _ in range(_REFINEMENTS):
-            grid = np.linspace(left, right, _GRID)
-            gap = self.step(grid, 1) - self.step(grid, -1)
-            crossings = np.flatnonzero((gap[:-1] > 0) & (gap[1:] <= 0))
-            if crossings.size != 1:
-                return None
-            left, right = grid[crossings[0]], grid[crossings[0] + 1]
-        return float(0.5 * (left + right))
+        grid = np.linspace(low, high, _GRID)
+        gap = self.step(grid, 1) - self.step(grid, -1)
+        crossings = np.flatnonzero((gap[:-1] > 0) & (gap[1:] <= 0))
+        if crossings.size != 1:
+            return None
+        k = crossings[0]
+        return float(grid[k] + (grid[k + 1] - grid[k]) * gap[k] / (gap[k] - gap[k + 1]))
 
     def symmetry_points(self, cells: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the symmetry point of each drawn device.

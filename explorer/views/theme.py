@@ -326,6 +326,19 @@ def legend(plot: bokeh_figure, items: list[tuple[str, list]]) -> Legend:
     return made
 
 
+def legend_markup(entries: list[tuple[str, str, str]]) -> str:
+    """Return a one-line legend as HTML, each entry ``(label, colour, kind)``.
+
+    For plots under a slider: Bokeh draws its own legend anew with every change of the data. Kinds are ``band``,
+    ``block``, ``line``, ``thin``, ``dashed``, ``dot``.
+    """
+    parts = [
+        f'<span class="entry"><span class="swatch {kind}" style="--c: {color}"></span>{escape(label)}</span>'
+        for label, color, kind in entries
+    ]
+    return f'<div class="legend">{"".join(parts)}</div>'
+
+
 def plot_pane(plot: bokeh_figure, **layout: Any) -> pn.pane.Bokeh:
     """Return the plot as something to put into a layout."""
     return pn.pane.Bokeh(plot, **{"sizing_mode": "stretch_width", "margin": 0} | layout)

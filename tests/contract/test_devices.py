@@ -13,7 +13,7 @@ import torch
 
 from engine import devices, ops, presets
 from engine.devices import Device
-from engine.errors import BuildError
+from engine.errors import BuildError, ParameterError
 from engine.quantity import Quantity
 from engine.tiles import Tile
 
@@ -160,9 +160,10 @@ def test_same_seed_same_bits_other_seed_other_devices(stem):
 @pytest.mark.parametrize("stem", STEMS)
 def test_up_pulses_raise_and_down_pulses_lower_the_mean_weight(stem):
     """Pulses from zero on 2500 default devices."""
-    tile = Tile(50, 50, devices.get(stem)(), seed=2)
-    assert tile.pulse([1] * 20, 20).hidden.mean() > 0.005
-    assert tile.pulse([-1] * 40, 40).hidden.mean() < -0.002
+    device = devices.get(stem)()
+    tile = Tile(50, 50, device, seed=2)
+    assert tile.pulse([1] * 20, 20).hidden.mean() > 5 * device.granularity
+    assert tile.pulse([-1] * 40, 40).hidden.mean() < -2 * device.granularity
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -176,7 +177,7 @@ def test_update_goes_downhill(stem):
 
 
 def every_other_value(stem: str) -> Device:
-    """Return a device with no parameter at its default."""
+    """Return a device with no number at its default, and no flag where they fit together."""
     cls, values = devices.get(stem), {}
     for name, default in cls().values().items():
         told = cls.describe(name)
@@ -187,9 +188,10 @@ def every_other_value(stem: str) -> Device:
         elif told["kind"] == "number":
             low, high = told["softbounds"]
             values[name] = next(v for v in (low + 0.3 * (high - low), low + 0.6 * (high - low)) if v != default)
-    if values.get("reverse_up"):
-        values["mult_noise"] = True
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ParameterError:  # flags that exclude each other: numbers alone
+        return cls(**{n: v for n, v in values.items() if not isinstance(v, bool)})
 
 
 @pytest.mark.parametrize("stem", STEMS)

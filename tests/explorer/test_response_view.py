@@ -8,6 +8,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine import devices, presets
 from engine.errors import ParameterError
@@ -16,6 +18,7 @@ from explorer.fitting import read_measured
 from explorer.labs.state import DeviceState
 from explorer.views import response_data
 from explorer.views.live import LatestWins
+from explorer.views.ranges import round_out
 from explorer.views.response import ResponseView
 from explorer.views.response_data import Request, measured_columns, respond
 
@@ -40,7 +43,7 @@ def computed(state: DeviceState):
 
 
 def assert_curves_are_of(view: ResponseView, ds) -> None:
-    drawn = view.curves.data
+    drawn = view.curves.source.data
     for column, quantile in (("low", 0.05), ("median", 0.5), ("high", 0.95)):
         np.testing.assert_array_equal(drawn[column], ds.band.sel(quantile=quantile).values)
     np.testing.assert_array_equal(drawn["nominal"], ds.nominal.values)
@@ -53,9 +56,9 @@ def test_response_first_picture_is_the_experiments_result(state: DeviceState, vi
 
 
 def test_response_parameter_changed_draws_new_result(state: DeviceState, view: ResponseView):
-    before = view.curves.data["median"].copy()
+    before = view.curves.source.data["median"].copy()
     state.set(dw_min=0.01)
-    assert not np.array_equal(view.curves.data["median"], before)
+    assert not np.array_equal(view.curves.source.data["median"], before)
     assert_curves_are_of(view, computed(state))
 
 
@@ -77,7 +80,7 @@ def test_response_refused_edit_draws_nothing(state: DeviceState, view: ResponseV
 def test_response_every_preset_is_drawn(view: ResponseView, state: DeviceState, name: str):
     state.load_preset(name)
     assert not view.problem.visible
-    assert np.isfinite(view.curves.data["median"]).all()
+    assert np.isfinite(view.curves.source.data["median"]).all()
     assert view.tiles.object.count('class="tile"') >= 5
 
 
@@ -85,27 +88,27 @@ def test_response_every_preset_is_drawn(view: ResponseView, state: DeviceState, 
 def test_response_every_class_is_drawn(view: ResponseView, state: DeviceState, stem: str):
     state.load_class(stem)
     assert not view.problem.visible
-    assert np.isfinite(view.curves.data["nominal"]).all()
-    assert (view.step_lines.data["up"] >= 0).all()
+    assert np.isfinite(view.curves.source.data["nominal"]).all()
+    assert (view.steps.lines.data["up"] >= 0).all()
 
 
 def test_symmetry_histogram_counts_devices_with_a_point(state: DeviceState, view: ResponseView):
     found = computed(state).symmetry_point.values
-    assert view.histogram.data["count"].sum() == np.isfinite(found).sum() > 0
-    assert view.nominal_line.data["w"] == [state.device.symmetry_point()]
-    assert not view.no_symmetry.visible
+    assert view.symmetry.bars.data["count"].sum() == np.isfinite(found).sum() > 0
+    assert view.symmetry.nominal.data["w"] == [state.device.symmetry_point()]
+    assert not view.symmetry.empty.visible
 
 
 @pytest.mark.parametrize(("stem", "word"), [("ideal", "no bounds"), ("constant_step", "everywhere or nowhere")])
 def test_symmetry_point_missing_shows_designed_empty_state(state, view, stem: str, word: str):
     # without spread no constant-step device has a single crossing
     state.load_device(devices.get(stem)().nominal())
-    assert view.no_symmetry.visible
-    assert word in view.no_symmetry.object
-    assert not view.symmetry_plot.visible
+    assert view.symmetry.empty.visible
+    assert word in view.symmetry.empty.object
+    assert not view.symmetry.plot.visible
     state.load_preset(PRESET)
-    assert not view.no_symmetry.visible
-    assert view.symmetry_plot.visible
+    assert not view.symmetry.empty.visible
+    assert view.symmetry.plot.visible
 
 
 def test_tiles_of_ideal_device_tell_infinity_not_a_number(state: DeviceState, view: ResponseView):
@@ -118,8 +121,8 @@ def test_tiles_of_ideal_device_tell_infinity_not_a_number(state: DeviceState, vi
 def test_step_points_lie_on_nominal_line_without_noise(state: DeviceState, view: ResponseView):
     # soft bounds without noise: in a bin of weights the mean step is the step at the mean weight, the step being linear
     state.load_device(devices.get("soft_bounds")().nominal())
-    points = view.step_points["up"].data
-    expected = np.interp(points["w"], view.step_lines.data["w"], view.step_lines.data["up"])
+    points = view.steps.points["up"].data
+    expected = np.interp(points["w"], view.steps.lines.data["w"], view.steps.lines.data["up"])
     assert points["w"].size > 0
     # float32 weights near 0.6 have a spacing of 6e-8, which is what a step read as their difference carries
     np.testing.assert_allclose(points["mean"], expected, atol=1.2e-7)
@@ -133,11 +136,11 @@ def test_long_response_draws_every_nth_pulse(state: DeviceState):
 
 
 def test_response_too_large_says_so_and_keeps_the_picture(state: DeviceState, view: ResponseView):
-    before = view.curves.data["median"]
+    before = view.curves.source.data["median"]
     state.param.update(n_devices=2000, n_pulses=20000)
     assert view.problem.visible
     assert "too many" in view.problem.object
-    assert view.curves.data["median"] is before
+    assert view.curves.source.data["median"] is before
     state.param.update(n_devices=10, n_pulses=20)
     assert not view.problem.visible
 
@@ -148,16 +151,56 @@ def test_respond_too_large_raises(state: DeviceState):
 
 
 def test_measured_overlay_draws_normalised_traces(state: DeviceState, view: ResponseView):
-    assert not view._measured_line.visible
-    normalised = read_measured(MEASURED_CSV, "ramps.csv").normalise(-1, 1, 1e-6, 5e-6)
-    state.measured = normalised
-    drawn = view.measured.data
-    assert view._measured_line.visible
-    assert view._measured_entry.visible
-    finite = np.isfinite(drawn["w"])
-    np.testing.assert_allclose(drawn["w"][finite], [-1, 0, 1, 1, 0, -1], atol=1e-12)  # double rounding of 1e-6 S
+    assert "measured" not in view.curves.legend.object
+    state.measured = read_measured(MEASURED_CSV, "ramps.csv").normalise(-1, 1, 1e-6, 5e-6)
+    drawn = view.curves.measured.data["w"]
+    assert "measured" in view.curves.legend.object
+    # double rounding of 1e-6 S
+    np.testing.assert_allclose(drawn[np.isfinite(drawn)], [-1, 0, 1, 1, 0, -1], atol=1e-12)
     state.measured = None
-    assert not view._measured_line.visible
+    assert "measured" not in view.curves.legend.object
+    assert len(view.curves.measured.data["w"]) == 0
+
+
+def test_measured_overlay_longer_than_the_model_is_in_sight(state: DeviceState, view: ResponseView):
+    many = b"up_pulse_response_S,down_pulse_response_S\n" + b"".join(
+        f"{1e-6 * (1 + k)},{1e-6 * (100 - k)}\n".encode() for k in range(100)
+    )
+    state.measured = read_measured(many, "long.csv").normalise(-3, 3)
+    axis = view.curves.figure
+    assert axis.x_range.end >= 199
+    assert axis.y_range.start <= -3
+    assert axis.y_range.end >= 3
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_ranges_hold_all_that_is_drawn(state: DeviceState, view: ResponseView, name: str):
+    state.load_preset(name)
+    weight = view.curves.figure.y_range
+    for column in ("low", "high", "nominal", "trace0"):
+        drawn = view.curves.source.data[column]
+        assert weight.start <= drawn.min() <= drawn.max() <= weight.end
+    step = view.steps.figure
+    for column in ("up", "down"):
+        assert step.y_range.start <= view.steps.lines.data[column].min()
+        assert step.y_range.end >= view.steps.lines.data[column].max()
+
+
+def test_range_in_place_keeps_the_users_zoom(state: DeviceState, view: ResponseView):
+    axis = view.curves.figure.y_range
+    axis.update(start=-0.5, end=-0.4)  # as the zoom tool does
+    state.set(dw_min=state.device.dw_min * 1.0001)
+    assert (axis.start, axis.end) == (-0.5, -0.4)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_round_out_holds_both_numbers_with_little_to_spare(low: float, width: float):
+    start, end = round_out(low, low + width)
+    spare = 1e-6 * (abs(low) + width + 1)  # a number may lie this little outside: the rounding of a step
+    assert start <= low + spare
+    assert end >= low + width - spare
+    if width > 1e-3 * abs(low) + 1e-3:
+        assert end - start <= 1.5 * width  # one step of at most a fifth of the width at either end
 
 
 def test_measured_columns_without_data_are_empty():

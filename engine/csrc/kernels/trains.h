@@ -137,7 +137,7 @@ inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed,
         count_row(n, job, t, row, first, columns, out, in);
         for (i64 l = 0; l < columns; ++l) {
           const bool silent = job.scales[t].length == 0 || d == 0.0f;
-          const i32 way = job.x[t * in + first + l] * d > 0.0f ? -1 : 1;
+          const i32 way = (job.x[t * in + first + l] > 0.0f) == (d > 0.0f) ? -1 : 1;
           counts[(t * out + row) * in + first + l] = silent ? 0 : way * n[l];
         }
       }

@@ -73,7 +73,7 @@ inline void update_lanes(PulseLanes<D>& s, const TileView& tile, const typename 
   gather(s.hidden, tile.hidden + at.start, at.column);
   for (int l = 0; l < kLanes; ++l) {
     element[l] = (u32)at.start + (u32)at.column[l];
-    s.direction[l] = x[at.column[l]] * d > 0.0f ? -1.0f : 1.0f;  // down where lr*d*x > 0
+    s.direction[l] = (x[at.column[l]] > 0.0f) == (d > 0.0f) ? -1.0f : 1.0f;  // down where lr*d*x > 0
   }
   fire<D>(s, at.pulses, element, tile, p, step);
   if (tile.pulses_up) count_fired(tile, at, s.direction);

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The step of every device class a second time: docs/physics/devices.md, section 3, in double precision.
 
-Written from the formulas, not from the kernels. A device class without an entry here fails
-`test_single_pulse.py`, so a new class comes with its formula.
+Written from the formulas, not from the kernels.
 """
 
 from __future__ import annotations

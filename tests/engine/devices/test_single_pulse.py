@@ -71,9 +71,9 @@ def same_devices_in_every_row(tile: Tile) -> None:
         cell.copy_(cell[:1].expand_as(cell).clone())
 
 
-def test_formula_exists_for_every_device_class():
-    assert set(formulas.STEPS) == set(devices.names())
-    assert {device.stem() for device in CASES} == set(devices.names())
+def test_every_formula_has_a_device_and_a_case():
+    assert set(formulas.STEPS) <= set(devices.names())
+    assert {device.stem() for device in CASES} == set(formulas.STEPS)
 
 
 @pytest.mark.parametrize("way", [1, -1])

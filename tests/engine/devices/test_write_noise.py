@@ -78,12 +78,24 @@ def test_explicit_pulse_redraws_touched_crosspoints_only(stem):
     torch.testing.assert_close(trace.apparent[1], trace.apparent[0], rtol=0, atol=0)
 
 
+WRITES = {
+    "pulse": lambda t: t.pulse([1]),
+    "update": lambda t: t.update(torch.ones(1, 200), torch.ones(1, 200), 1.0),
+    "set": lambda t: t.set_weights(torch.zeros(200, 200)),
+}
+
+
 @pytest.mark.parametrize("stem", WRITTEN)
-def test_successive_write_errors_are_independent(stem):
-    """N = 40 000; correlation of independent draws has standard error 0.005."""
-    trace = tile_of(stem).pulse([1, 1])
-    one, two = (trace.apparent - trace.hidden).numpy()
-    judge.correlation(one, two, 0.0, within=0.0225)
+@pytest.mark.parametrize("how", WRITES)
+def test_successive_write_errors_are_independent(stem, how):
+    """N = 40 000; correlation of independent draws has standard error 0.005. Also between neighbours."""
+    tile, errors = tile_of(stem), []
+    for _ in range(2):
+        WRITES[how](tile)
+        errors.append((tile.weights - tile.hidden).numpy().copy())
+    judge.correlation(*errors, 0.0, within=0.0225)
+    judge.correlation(errors[0][:, 1:], errors[0][:, :-1], 0.0, within=0.0225)
+    judge.correlation(errors[0][1:], errors[0][:-1], 0.0, within=0.0225)
 
 
 @pytest.mark.parametrize("stem", WRITTEN)
