@@ -12,6 +12,7 @@ import xarray as xr
 
 from engine.devices import Device
 from engine.errors import ParameterError
+from explorer.assessment import write_noise
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
@@ -167,10 +168,10 @@ def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, s
         ("Step noise / step", _number(noise / step) if step else "–", "1",
          f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),
     ]  # fmt: skip
-    written = getattr(device, "write_noise_std", None)
+    written = write_noise(device)
     if written is not None:
         text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
-        found.append(("Write noise", _number(written * device.dw_min), "w", text))
+        found.append(("Write noise", _number(written), "w", text))
     return found
 
 
