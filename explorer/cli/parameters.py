@@ -19,11 +19,11 @@ Kind = TypeVar("Kind", bound=Experiment)
 
 _PREFIX = "parameter_"
 _OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
-PRESET_HELP = (
+PRESET_HELP = "preset (see 'ohmscape presets'), device class, or path of a TOML file"
+SET_HELP = (
     "change one parameter, such as dw_min=0.002 or mean_up=0.1,0.2; NAME is one of the device, or {parts}; "
     "may be repeated"
 )
-SET_HELP = "change one parameter, such as dw_min=0.002 or mean_up=0.1,0.2; NAME is one of the device, or {parts}; may be repeated"
 
 
 def add_experiment(parser: argparse.ArgumentParser, cls: type[Experiment]) -> None:
