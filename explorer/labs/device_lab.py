@@ -84,6 +84,7 @@ class DeviceLab(Viewer):
         training, share = TrainingPanel(self.state), SharePanel(self.state)
         sections = theme.tabs(
             ("Step and symmetry", response.details),
+            ("Diagnosis", response.diagnosis),
             ("Measured data", measured),
             ("Train", training.view),
             ("Share", share.view),

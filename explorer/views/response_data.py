@@ -12,7 +12,7 @@ import xarray as xr
 
 from engine.devices import Device
 from engine.errors import ParameterError
-from explorer.assessment import write_noise
+from explorer.assessment import Finding, assess, write_noise
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
@@ -61,6 +61,8 @@ class Response:
         Every so many pulses one is drawn.
     tiles : list
         ``(label, value, unit, explanation)``.
+    findings : list of Finding
+        The device against the published limits.
     """
 
     request: Request
@@ -73,6 +75,7 @@ class Response:
     n_symmetric: int
     stride: int
     tiles: list[tuple[str, str, str, str]]
+    findings: list[Finding]
 
 
 def check_live_size(n_devices: int, n_pulses: int) -> None:
@@ -114,6 +117,7 @@ def respond(request: Request) -> Response:
         n_symmetric=int(found.size),
         stride=stride,
         tiles=tiles(request.device, nominal),
+        findings=assess(request.device, ds),
     )
 
 
