@@ -89,7 +89,8 @@ def test_retention_nonsense_is_refused(values: dict, words: str):
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [({}, []), ({"drift_nu": 0.1}, ["drift"]), ({"drift_w_noise_std": 0.1}, ["drift"]), ({"lifetime": 9.0}, ["batches"]),
+    [({}, []), ({"drift_nu": 0.1}, ["drift"]), ({"drift_w_noise_std": 0.1}, ["drift"]),
+     ({"lifetime": 9.0}, ["batches"]),
      ({"diffusion": 0.1, "drift_nu": -0.1}, ["drift", "batches"]), ({"diffusion_dtod": 0.5}, [])],
 )  # fmt: skip
 def test_clocks_name_what_changes_the_device(values: dict, expected: list[str]):
