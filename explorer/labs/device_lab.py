@@ -17,6 +17,7 @@ from explorer.views.picker import DevicePicker
 from explorer.views.response import ResponseView
 from explorer.views.share import SharePanel
 from explorer.views.simulation import SimulationPanel
+from explorer.views.temporal import TemporalView
 from explorer.views.training_panel import TrainingPanel
 
 TITLE = "Ohmscape device lab"
@@ -84,6 +85,8 @@ class DeviceLab(Viewer):
         training, share = TrainingPanel(self.state), SharePanel(self.state)
         sections = theme.tabs(
             ("Step and symmetry", response.details),
+            ("Diagnosis", response.diagnosis),
+            ("In time", TemporalView(self.state)),
             ("Measured data", measured),
             ("Train", training.view),
             ("Share", share.view),

@@ -8,6 +8,7 @@ from panel.viewable import Viewable, Viewer
 
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.diagnosis import DiagnosisView
 from explorer.views.live import LatestWins, refresh
 from explorer.views.response_data import Request, Response, measured_columns, respond
 from explorer.views.response_plots import CurvePlot, StepPlot, SymmetryPlot
@@ -22,12 +23,15 @@ class ResponseView(Viewer):
     ----------
     overview, details : Viewable
         The pulse response with the numbers; the plots of steps and symmetry points.
+    diagnosis : DiagnosisView
+        The device against the published limits.
     """
 
     def __init__(self, state: DeviceState):
         super().__init__()
         self._state = state
         self.curves, self.steps, self.symmetry = CurvePlot(), StepPlot(), SymmetryPlot()
+        self.diagnosis = DiagnosisView()
         self.tiles = theme.html(margin=(12, 0, 4, 0))
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
@@ -40,7 +44,7 @@ class ResponseView(Viewer):
         state.param.watch(self._overlay, "measured")
 
     def __panel__(self) -> Viewable:
-        return pn.Column(self.overview, self.details, sizing_mode="stretch_width", margin=0)
+        return pn.Column(self.overview, self.details, self.diagnosis, sizing_mode="stretch_width", margin=0)
 
     def _overview(self) -> Viewable:
         card = theme.card("Pulse response", self.note, self.tiles, self.curves.view)
@@ -57,6 +61,7 @@ class ResponseView(Viewer):
     def _draw(self, found: Response) -> None:
         for plot in (self.curves, self.steps, self.symmetry):
             plot.draw(found)
+        self.diagnosis.draw(found.findings)
         self.tiles.object = theme.metrics_markup(found.tiles)
         self.note.object = _note(found)
         theme.say_error(self.problem, "")

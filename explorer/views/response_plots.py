@@ -142,5 +142,5 @@ class SymmetryPlot(_Plot):
 
 def _why_none(found: Response) -> str:
     if not found.request.device.pulsed:
-        return "The ideal device has no bounds and the same step everywhere: there is no point to find."
+        return f"{found.request.device.title}: no bounds and the same step everywhere, there is no point to find."
     return "Up and down step are equal everywhere or nowhere within the bounds of every simulated device."
