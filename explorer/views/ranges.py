@@ -25,8 +25,10 @@ def round_out(low: float, high: float) -> tuple[float, float]:
     >>> round_out(-0.93, 0.17)
     (-1.0, 0.2)
     """
-    if high - low <= max(1e-12 * max(abs(low), abs(high)), _LEAST):  # alike but for rounding
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-12 * size, _LEAST):  # alike but for rounding
+        half = 0.5 * size if size > _LEAST else 0.5
+        low, high = low - half, high + half
     rough = (high - low) / _PARTS
     decade = 10.0 ** math.floor(math.log10(rough))
     step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= rough * 0.999)
