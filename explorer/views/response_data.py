@@ -104,7 +104,8 @@ def respond(request: Request) -> Response:
     stride = max(1, math.ceil(ds.sizes["pulse"] / MAX_POINTS))
     symmetry = ds["symmetry_point"].values
     found = symmetry[np.isfinite(symmetry)]
-    nominal = request.device.symmetry_point()
+    nominal = ds.attrs["nominal_symmetry_point"]
+    nominal = None if math.isnan(nominal) else nominal
     lines = _step_lines(request.device, ds["node"].values)
     scale = max(*lines["up"], *lines["down"])
     return Response(
@@ -117,7 +118,7 @@ def respond(request: Request) -> Response:
         symmetry=nominal,
         n_symmetric=int(found.size),
         stride=stride,
-        tiles=tiles(request.device, nominal),
+        tiles=tiles(request.device, ds.attrs["n_states"], ds.attrs["granularity"], nominal),
         findings=assess(request.device, ds),
     )
 
@@ -163,15 +164,17 @@ def _histogram(found: np.ndarray) -> dict[str, list[float]]:
     return _short({"left": edges[:-1], "right": edges[1:], "count": counts})
 
 
-def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, str]]:
+def tiles(
+    device: Device, n_states: float, granularity: float, symmetry: float | None
+) -> list[tuple[str, str, str, str]]:
     """Return the numbers of the nominal device: label, value, unit, explanation."""
     low, high = device.range
     at = symmetry if symmetry is not None else (0.0 if low < 0 < high else 0.5 * (low + high))
     step = 0.5 * float(device.step(at, 1) + device.step(at, -1))
     noise = 0.5 * float(device.step_noise(at, 1) + device.step_noise(at, -1))
     found = [
-        ("States", _number(device.n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
-        ("Granularity", _number(device.granularity), "w", "The step that the update logic assumes."),
+        ("States", _number(n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
+        ("Granularity", _number(granularity), "w", "The step that the update logic assumes."),
         ("Range", f"{_number(low)} … {_number(high)}", "w", "Nominal bounds of the weight."),
         ("Symmetry point", *(("none", "1") if symmetry is None else (_number(round(symmetry, 5)), "w")),
          "Weight where the nominal up and down step are equal; none where they are equal everywhere or nowhere."),

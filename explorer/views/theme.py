@@ -376,15 +376,10 @@ def text_area(label: str, **kw: Any) -> pmui.TextAreaInput:
     return pmui.TextAreaInput(label=label, size="small", **look | kw)
 
 
-def choice(options: dict | list, *, value: Any = None, **kw: Any) -> pmui.RadioButtonGroup:
-    """Return a row of buttons of which one is pressed."""
-    start = {} if value is None else {"value": value}
-    return pmui.RadioButtonGroup(options=options, size="small", **start | {"margin": 0} | kw)
-
-
 def tick(label: str, **kw: Any) -> pmui.Checkbox:
     """Return one box to tick."""
-    return pmui.Checkbox(label=label, size="small", **{"margin": 0} | kw)
+    look = {"margin": 0, "sx": {"& .MuiFormControlLabel-label": {"fontSize": "13px"}}}
+    return pmui.Checkbox(label=label, size="small", **look | kw)
 
 
 def progress_bar(**kw: Any) -> pmui.LinearProgress:

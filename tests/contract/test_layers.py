@@ -25,6 +25,7 @@ ORDER = [
     ("explorer.experiments",),
     ("explorer.results",),
     ("explorer.jobs",),
+    ("explorer.assessment",),
     ("explorer.labs.link", "explorer.labs.state"),  # parameters only: what a view is given
     ("explorer.views", "explorer.figures"),
     ("explorer.labs",),
