@@ -51,7 +51,7 @@ class MeasuredPanel(Viewer):
                                  sizing_mode=None, margin=0)  # fmt: skip
         self.voltage = NumberBox("Read voltage", 0.1, unit="V", doc="Turns a current into a conductance: G = I / V.",
                                  width=140, sizing_mode=None)  # fmt: skip
-        self.simulate = theme.button("", description="Half up and half down, as long as the longest measured ramp")
+        self.simulate = theme.button("")
         self.clear = theme.button("Remove all", icon="delete")
         self.names, self.summary, self.warnings = (
             theme.row(margin=(6, 0)),
@@ -185,6 +185,6 @@ class MeasuredPanel(Viewer):
         self.state.measured = normalised
 
     def _file_chip(self, name: str) -> Viewable:
-        made = theme.button(name, icon="close", description="Remove this file")
+        made = theme.button(name, icon="close", description=f"Remove {name}")
         made.on_click(lambda _: self.remove(name))
         return made

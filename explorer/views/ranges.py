@@ -14,6 +14,8 @@ from bokeh.models import Range1d
 _PARTS = 10
 """Steps in a range, about: what lies within one step of the end is empty."""
 
+_LEAST = 1e-30  # far below any weight, far above the least float
+
 
 def round_out(low: float, high: float) -> tuple[float, float]:
     """Return the smallest range with round ends (multiples of 1, 2 or 5 times a power of ten) around two numbers.
@@ -23,8 +25,10 @@ def round_out(low: float, high: float) -> tuple[float, float]:
     >>> round_out(-0.93, 0.17)
     (-1.0, 0.2)
     """
-    if not high > low:
-        low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-12 * size, _LEAST):  # alike but for rounding
+        half = 0.5 * size if size > _LEAST else 0.5
+        low, high = low - half, high + half
     rough = (high - low) / _PARTS
     decade = 10.0 ** math.floor(math.log10(rough))
     step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= rough * 0.999)

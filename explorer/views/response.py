@@ -73,5 +73,5 @@ def _note(found: Response) -> str:
     asked = found.request
     text = f"{asked.n_devices} devices, {asked.n_pulses} pulses: first half up, second half down. Seed {asked.seed}."
     if found.stride > 1:
-        text += f" Every {found.stride}th pulse is drawn."
+        text += f" One pulse in {found.stride} is drawn."
     return theme.caption_markup(text)

@@ -20,7 +20,8 @@ N_TRACES = 4
 MAX_POINTS = 1000
 """Pulses drawn of a curve at most; of longer ones every second, third, ... pulse is drawn."""
 MAX_MEASURED = 12
-"""Measured traces drawn at most."""
+"""Measured traces drawn at most, each with at most `MAX_READINGS`."""
+MAX_READINGS = 4000
 LIVE_LIMIT = 2_000_000
 """Devices times pulses that the live response takes; what is larger is no longer live."""
 _BINS = 30
@@ -99,7 +100,8 @@ def respond(request: Request) -> Response:
     stride = max(1, math.ceil(ds.sizes["pulse"] / MAX_POINTS))
     symmetry = ds["symmetry_point"].values
     found = symmetry[np.isfinite(symmetry)]
-    nominal = request.device.symmetry_point()
+    nominal = ds.attrs["nominal_symmetry_point"]
+    nominal = None if math.isnan(nominal) else nominal
     lines = _step_lines(request.device, ds["node"].values)
     scale = max(*lines["up"], *lines["down"])
     return Response(
@@ -112,7 +114,7 @@ def respond(request: Request) -> Response:
         symmetry=nominal,
         n_symmetric=int(found.size),
         stride=stride,
-        tiles=tiles(request.device, nominal),
+        tiles=tiles(request.device, ds.attrs["n_states"], ds.attrs["granularity"], nominal),
     )
 
 
@@ -157,15 +159,17 @@ def _histogram(found: np.ndarray) -> dict[str, list[float]]:
     return _short({"left": edges[:-1], "right": edges[1:], "count": counts})
 
 
-def tiles(device: Device, symmetry: float | None) -> list[tuple[str, str, str, str]]:
+def tiles(
+    device: Device, n_states: float, granularity: float, symmetry: float | None
+) -> list[tuple[str, str, str, str]]:
     """Return the numbers of the nominal device: label, value, unit, explanation."""
     low, high = device.range
     at = symmetry if symmetry is not None else (0.0 if low < 0 < high else 0.5 * (low + high))
     step = 0.5 * float(device.step(at, 1) + device.step(at, -1))
     noise = 0.5 * float(device.step_noise(at, 1) + device.step_noise(at, -1))
     found = [
-        ("States", _number(device.n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
-        ("Granularity", _number(device.granularity), "w", "The step that the update logic assumes."),
+        ("States", _number(n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
+        ("Granularity", _number(granularity), "w", "The step that the update logic assumes."),
         ("Range", f"{_number(low)} … {_number(high)}", "w", "Nominal bounds of the weight."),
         ("Symmetry point", *(("none", "1") if symmetry is None else (_number(round(symmetry, 5)), "w")),
          "Weight where the nominal up and down step are equal; none where they are equal everywhere or nowhere."),
@@ -192,7 +196,7 @@ def measured_columns(normalised: Normalised | None) -> dict[str, np.ndarray]:
     """Return measured weights against the number of pulses applied, traces separated by NaN."""
     pulses, weights = [np.empty(0)], [np.empty(0)]
     for trace in normalised.traces[:MAX_MEASURED] if normalised is not None else ():
-        stride = max(1, math.ceil(len(trace) / MAX_POINTS))
+        stride = max(1, math.ceil(len(trace) / MAX_READINGS))
         pulses += [np.cumsum(trace.n_pulses)[::stride].astype(float), np.array([np.nan])]
         weights += [trace.value[::stride], np.array([np.nan])]
     return {"pulse": np.concatenate(pulses), "w": np.concatenate(weights)}

@@ -83,8 +83,9 @@ class StepPlot(_Plot):
 
     def __init__(self):
         kinds = [(name, color, "line") for name, color in self._COLORS.items()]
-        kinds += [(f"{name}, simulated", color, "dot") for name, color in self._COLORS.items()]
-        super().__init__(("Weight before the pulse", "w"), ("Step size", "w"), 290, kinds)
+        super().__init__(
+            ("Weight before the pulse", "w"), ("Step size", "w"), 290, [*kinds, ("simulated", theme.NEUTRAL, "dot")]
+        )
         self.lines = ColumnDataSource()
         self.points = {name: ColumnDataSource() for name in self._COLORS}
         for name, color in self._COLORS.items():

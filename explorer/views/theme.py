@@ -192,7 +192,7 @@ def say_warning(pane: pn.pane.HTML, message: str, title: str = "") -> None:
 
 def empty_box(title: str, hint: str, **layout: Any) -> pn.pane.HTML:
     """Return what stands where there is nothing to show yet: a title and what to do."""
-    return html(empty_markup(title, hint), **layout)
+    return html(empty_markup(title, hint), **{"margin": (10, 0, 0, 0)} | layout)
 
 
 def empty_markup(title: str, hint: str) -> str:
@@ -250,7 +250,10 @@ def number_box(text: str, unit: str, *, label: str, width: int = 124, **kw: Any)
 
 def switch(label: str, **kw: Any) -> pmui.Switch:
     """Return an on/off switch."""
-    return pmui.Switch(label=label, size="small", **{"sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)} | kw)
+    look = {"& .MuiFormControlLabel-label": {"fontSize": "0.875rem"}}
+    return pmui.Switch(
+        label=label, size="small", sx=look, **{"sizing_mode": "stretch_width", "margin": (4, 0, 4, 4)} | kw
+    )
 
 
 def select(label: str, **kw: Any) -> pmui.Select:
@@ -313,6 +316,8 @@ def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: A
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
     plot.outline_line_color = None
+    for axis in plot.axis:
+        axis.formatter.power_limit_low = -5  # 0.002 rather than 2.000e-3
     return plot
 
 
@@ -371,15 +376,10 @@ def text_area(label: str, **kw: Any) -> pmui.TextAreaInput:
     return pmui.TextAreaInput(label=label, size="small", **look | kw)
 
 
-def choice(options: dict | list, *, value: Any = None, **kw: Any) -> pmui.RadioButtonGroup:
-    """Return a row of buttons of which one is pressed."""
-    start = {} if value is None else {"value": value}
-    return pmui.RadioButtonGroup(options=options, size="small", **start | {"margin": 0} | kw)
-
-
 def tick(label: str, **kw: Any) -> pmui.Checkbox:
     """Return one box to tick."""
-    return pmui.Checkbox(label=label, size="small", **{"margin": 0} | kw)
+    look = {"margin": 0, "sx": {"& .MuiFormControlLabel-label": {"fontSize": "13px"}}}
+    return pmui.Checkbox(label=label, size="small", **look | kw)
 
 
 def progress_bar(**kw: Any) -> pmui.LinearProgress:

@@ -69,7 +69,7 @@ class TrainingPanel(Viewer):
         self.bar = theme.progress_bar(visible=False)
         self.problem = theme.error_box(visible=False)
         self.stale_box = theme.warning_box(visible=False)
-        self.its_device = theme.button("Show its device", visible=False)
+        self.its_device = theme.button("Show its device", visible=False, styles={"flex": "none"})
         self.empty = theme.empty_box(
             "No training yet", "Set the device at the left, then start: the first epoch shows in seconds."
         )

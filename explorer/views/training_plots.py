@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import panel as pn
 from bokeh.models import BasicTicker, BasicTickFormatter, ColumnDataSource, HoverTool, LogColorMapper, Range1d
-from bokeh.models.annotations import ColorBar, Legend, LegendItem, Span
+from bokeh.models.annotations import ColorBar, LegendItem, Span
 from panel.viewable import Viewable, Viewer
 
 from engine.devices import Device
@@ -35,9 +35,7 @@ class CurvePlot:
         self.sources: dict[str, ColumnDataSource] = {}
         self._renderers: dict[str, tuple] = {}
         self._items: dict[str, LegendItem] = {}
-        self._legend = Legend(items=[], orientation="horizontal", click_policy="hide", location="top_left", padding=0,
-                              margin=4)  # fmt: skip
-        self.plot.add_layout(self._legend, "above")
+        self._legend = theme.legend(self.plot, [])
         digits = "0.0" if self._factor > 1 else "0.000"
         value = f"@mean{{{digits}}} {unit if unit != '1' else ''}"
         self.hover = HoverTool(tooltips=[("epoch", "@epoch"), (label, value), ("seeds", "@n")], mode="mouse")

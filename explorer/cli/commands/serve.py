@@ -49,6 +49,10 @@ def run(options: argparse.Namespace) -> int:
         server.io_loop.add_callback(webbrowser.open, address)
     # SIGTERM ends the loop like Ctrl+C does, so that the worker processes are closed behind it.
     signal.signal(signal.SIGTERM, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
+    if not options.no_warm:
+        from explorer import jobs
+
+        jobs.runner().warm()  # in the background: the first training of the first visitor then starts at once
     server.start()
     server.io_loop.start()
     print("stopped", file=sys.stderr, flush=True)
