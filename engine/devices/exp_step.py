@@ -15,6 +15,8 @@ class ExpStep(WrittenDevice):
     Up :math:`s \max(1 - A_{up} e^{\gamma_{up} z}, 0)`, down :math:`s \max(1 - A_{down} e^{-\gamma_{down} z}, 0)`,
     :math:`z = 2 a w / (b_{max} - b_{min}) + b` with the device's own bounds. A negative A enlarges the step.
 
+    See docs/physics/devices.md, section 3.6.
+
     References
     ----------
     "Signal and noise extraction from analog memory elements for neuromorphic computing", Nature Communications, 2018.

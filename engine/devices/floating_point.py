@@ -9,7 +9,10 @@ _DRIFT = "aihwkit 1.2.0, default of SimpleDriftParameter"
 
 
 class FloatingPoint(Ideal):
-    r"""The ideal device with a power-law drift: :math:`w(t) = w_0 (t / t_0)^{-\nu}` after the last write."""
+    r"""The ideal device with a power-law drift: :math:`w(t) = w_0 (t / t_0)^{-\nu}` after the last write.
+
+    See docs/physics/devices.md, section 3.11.
+    """
 
     title = "Floating point"
 

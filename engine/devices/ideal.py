@@ -14,6 +14,8 @@ class Ideal(FadingDevice):
     r"""No bounds, no spread, no noise: training adds :math:`-\eta\, d\, x^T` in floating point.
 
     Explicit pulses (response curves) move it by ``dw_min``; the update does not use it.
+
+    See docs/physics/devices.md, section 3.0.
     """
 
     title = "Ideal (floating point)"

@@ -14,6 +14,8 @@ class LinearStep(WrittenDevice):
 
     At the bound a step is :math:`1 - \gamma` of the step at zero. The spread of gamma is not zero by default, so
     ``gamma_up = 0`` still gives a population with small slopes.
+
+    See docs/physics/devices.md, section 3.2.
     """
 
     title = "Linear step"

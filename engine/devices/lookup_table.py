@@ -19,6 +19,8 @@ class LookupTable(WrittenDevice):
 
     Tables are in weight units, interpolated linearly, constant beyond their ends. Device-to-device spread scales
     mean and noise of the device's step together. `from_samples` makes the tables from measured steps.
+
+    See docs/physics/devices.md, section 3.10.
     """
 
     title = "Lookup table"

@@ -12,6 +12,8 @@ class PiecewiseStep(WrittenDevice):
     """Relative step sizes at equally spaced nodes over the device's own range, linear in between.
 
     Any number of nodes; values are relative to the device's step size and may be zero or negative.
+
+    See docs/physics/devices.md, section 3.9.
     """
 
     title = "Piecewise step"

@@ -10,6 +10,8 @@ class PowStep(PowerDevice, WrittenDevice):
 
     Up :math:`s\,u^{\gamma_{up}}`, down :math:`s\,(1-u)^{\gamma_{down}}`, :math:`u = (b_{max} - w)/(b_{max} - b_{min})`;
     ``dw_min`` is the step at the far bound, not at zero.
+
+    See docs/physics/devices.md, section 3.7.
     """
 
     title = "Power step"

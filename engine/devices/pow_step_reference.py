@@ -10,6 +10,8 @@ class PowStepReference(ReferencedDevice, PowerDevice):
 
     A state outside the bounds has a clamped distance to them, so a step is never a power of a negative number. The
     symmetry point is found to float precision; aihwkit's iteration can stop short of it.
+
+    See docs/physics/devices.md, section 3.8.
     """
 
     title = "Power step with reference"

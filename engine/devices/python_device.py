@@ -45,6 +45,8 @@ class PythonDevice(SpreadDevice):
     Of the inherited parameters only those of the processes in time work by themselves; what ``draw`` and
     ``cell_step`` read is up to the subclass. `granularity` and `range` have to be given as well.
 
+    See docs/physics/devices.md, section 3.12.
+
     Examples
     --------
     >>> class Halving(PythonDevice):

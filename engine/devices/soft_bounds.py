@@ -13,6 +13,8 @@ class SoftBounds(WrittenDevice):
     r"""The step vanishes at the device's own bound.
 
     Up :math:`s\,(1 - w / b_{max})`, down :math:`s\,(1 - w / b_{min})`.
+
+    See docs/physics/devices.md, section 3.3.
     """
 
     title = "Soft bounds"

@@ -25,6 +25,8 @@ class SoftBoundsPmax(SpreadDevice):
     The conversion is exact for the discrete recursion; aihwkit's own misses its curve and is kept as
     ``peer_compat``. DNN_NeuroSim's nonlinearity uses the same curve with range -1..1, :math:`\alpha = 1/A` and
     ``p_max`` levels.
+
+    See docs/physics/devices.md, section 3.4.
     """
 
     title = "Soft bounds by measured curve"

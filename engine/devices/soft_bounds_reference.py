@@ -14,6 +14,8 @@ class SoftBoundsReference(ReferencedDevice, WrittenDevice):
 
     Weights reach :math:`[b_{min} - r, b_{max} - r]`. A weight set from outside is clipped to the bounds without the
     reference, as in aihwkit, and may lie outside that range until the first pulse.
+
+    See docs/physics/devices.md, section 3.5.
     """
 
     title = "Soft bounds with reference"
