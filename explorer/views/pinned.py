@@ -23,7 +23,7 @@ class PinnedPanel:
     Attributes
     ----------
     button, view : Viewable
-        The button that keeps the device on show; chips and table, hidden while nothing is kept.
+        The button that keeps the device on show; button, chips and table.
     """
 
     def __init__(self, state: DeviceState, curves: CurvePlot, steps: StepPlot):
@@ -31,7 +31,7 @@ class PinnedPanel:
         self.button = theme.button("Pin for comparison", icon="push_pin")
         self.button.on_click(lambda _: state.pin())
         self.chips = theme.row()
-        self.table = theme.html(margin=(8, 0, 0, 0))
+        self.table = theme.html(margin=(8, 0, 0, 0), visible=False)
         self.problem = theme.error_box(visible=False)
         self.view: Viewable = pn.Column(
             self.chips, self.table, self.problem, sizing_mode="stretch_width", margin=(8, 0, 0, 0)
@@ -51,7 +51,7 @@ class PinnedPanel:
         return [Request(device, state.n_devices, state.n_pulses, state.seed) for _, device in state.pinned]
 
     def _list(self, *events) -> None:
-        self.chips[:] = [self._chip(k, name) for k, name in enumerate(names(self._state))]
+        self.chips[:] = [self.button] + [self._chip(k, name) for k, name in enumerate(names(self._state))]
 
     def _chip(self, index: int, name: str) -> Viewable:
         remove = theme.icon_button("close", f"Remove {name} from the comparison", width=26)
@@ -69,7 +69,7 @@ class PinnedPanel:
         self.button.disabled = not state.can_pin
         full = len(state.pinned) >= MAX_PINNED
         self.button.label = f"{MAX_PINNED} pinned: remove one first" if full else "Pin for comparison"
-        self.view.visible = bool(state.pinned)
+        self.table.visible = bool(state.pinned)
         if state.pinned:
             present = ("On show", state.device)
             kept = zip(names(state), (device for _, device in state.pinned), strict=True)

@@ -49,15 +49,13 @@ class ResponseView(Viewer):
         return pn.Column(self.overview, self.details, self.diagnosis, sizing_mode="stretch_width", margin=0)
 
     def _overview(self) -> Viewable:
-        card = theme.card(
-            "Pulse response", self.note, self.tiles, self.curves.view, self.pinned.view, actions=[self.pinned.button]
-        )
+        card = theme.card("Pulse response", self.note, self.tiles, self.curves.view, self.pinned.view)
         return pn.Column(self.problem, card, sizing_mode="stretch_width", margin=0)
 
     def _details(self) -> Viewable:
         return theme.grid(
             theme.card("Step against weight", self.steps.view,
-                       subtitle="Lines noise-free, points simulated mean ± standard error"),
+                       subtitle="Lines noise-free, points simulated ± standard error; pinned: down dashed"),
             theme.card("Symmetry points", self.symmetry.view,
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip

@@ -48,7 +48,8 @@ class CurvePlot(_Plot):
             plot.line("pulse", f"trace{k}", source=source, line_color=theme.MODEL, line_alpha=theme.TRACE_ALPHA)
         self.pins = [ColumnDataSource({n: [] for n in ("pulse", *_BAND)}) for _ in theme.PINNED]
         for color, pin in zip(theme.PINNED, self.pins, strict=True):
-            plot.varea("pulse", "low", "high", source=pin, fill_color=color, fill_alpha=0.5 * theme.BAND_ALPHA)
+            for edge in ("low", "high"):  # six filled bands would be mud
+                plot.line("pulse", edge, source=pin, line_color=color, line_alpha=0.5 * theme.TRACE_ALPHA)
             plot.line("pulse", "median", source=pin, line_color=color, line_width=2)
         plot.line("pulse", "w", source=self.measured, line_color=theme.MEASURED, line_width=1.5)
         plot.line("pulse", "median", source=source, line_color=theme.MODEL, line_width=2.5)

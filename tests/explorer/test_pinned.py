@@ -32,7 +32,7 @@ def test_pin_keeps_device_while_another_is_shown(state: DeviceState, view: Respo
     expected = respond(Request(kept, 10, 20, 0))
     np.testing.assert_array_equal(view.curves.pins[0].data["median"], expected.curves["median"])
     np.testing.assert_array_equal(view.steps.pins[0].data["up"], expected.step_lines["up"])
-    assert view.pinned.view.visible
+    assert view.pinned.table.visible
     assert "capacitor_14nm_2018" in view.pinned.table.object
     assert "On show" in view.pinned.table.object
 
@@ -47,11 +47,11 @@ def test_unpin_by_its_chip_removes_curves(state: DeviceState, view: ResponseView
     state.pin()
     state.load_preset("ecram_li_2018")
     state.pin()
-    view.pinned.chips[0][1].clicks += 1
+    view.pinned.chips[1][1].clicks += 1
     assert [preset for preset, _ in state.pinned] == ["ecram_li_2018"]
     assert len(view.curves.pins[1].data["pulse"]) == 0
-    view.pinned.chips[0][1].clicks += 1
-    assert not view.pinned.view.visible
+    view.pinned.chips[1][1].clicks += 1
+    assert not view.pinned.table.visible
     assert len(view.curves.pins[0].data["pulse"]) == 0
 
 
