@@ -20,7 +20,7 @@ STATE_ARGUMENT = "state"
 LIMIT_MB = 1
 """Largest TOML file taken; a device with every parameter and its sources takes about 5 kB."""
 
-_WATCHED = ["revision", "seed", "n_devices", "n_pulses"]
+_WATCHED = ["revision", "pinned", "seed", "n_devices", "n_pulses"]
 _TOO_LONG = (
     f"The tables on show do not fit into a link of {link.MAX_CHARACTERS} characters. Save the device as TOML instead."
 )

@@ -75,7 +75,8 @@ class FadingPlot:
         self.figure = theme.figure(
             x, ("Weight", "w"), height=320, x_axis_type="log", x_range=Range1d(1, 10), y_range=Range1d(-1, 1)
         )
-        self.source = ColumnDataSource()
+        names = [f"{name}{k}" for name in ("low", "median", "high", "nominal") for k in range(_LEVELS)]
+        self.source = ColumnDataSource({name: [] for name in ("time", *names)})  # the browser misses what is not there
         for k, color in enumerate(theme.SERIES):
             of = {"source": self.source}
             self.figure.varea("time", f"low{k}", f"high{k}", fill_color=color, fill_alpha=theme.BAND_ALPHA, **of)
@@ -88,7 +89,9 @@ class FadingPlot:
     def draw(self, found: Fading) -> None:
         """Show what was simulated."""
         self.source.data = found.columns
-        entries = [(f"{w:.3g} w", c, "line") for w, c in zip(found.targets, theme.SERIES, strict=True)]
+        entries = [
+            (f"{w:.3g} w".replace("-", "−"), c, "line") for w, c in zip(found.targets, theme.SERIES, strict=True)
+        ]
         self.legend.object = theme.legend_markup(entries)
         times = found.columns["time"]
         ends = np.concatenate([v for n, v in found.columns.items() if n != "time"])
@@ -109,7 +112,7 @@ class TemporalView(Viewer):
             "Set lifetime or diffusion (Decay and diffusion) or drift_nu (Drift) to see what becomes of programmed "
             "weights.",
         )
-        self.note = theme.caption("")
+        self.note = theme.caption("", margin=(12, 0, 8, 2))
         panes = tuple(plot.pane for plot in self.plots.values())
         self.worker: LatestWins[Request, dict[str, Fading]] = LatestWins(fade, self._draw, self._failed, panes)
         cards = theme.grid(*(plot.view for plot in self.plots.values()))

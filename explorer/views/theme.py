@@ -24,6 +24,7 @@ from explorer.palette import (  # noqa: F401  (views take their colours from her
     MODEL,
     NEUTRAL,
     NOMINAL,
+    PINNED,
     SERIES,
     TRACE_ALPHA,
     UP,
