@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from panel.viewable import Viewable
 
 import explorer
+from engine import presets
 from engine.errors import ParameterError
 from explorer.labs.device_lab import DeviceLab
 from explorer.labs.state import DeviceState
@@ -89,11 +91,19 @@ def test_picker_chosen_preset_and_class_are_shown():
     picker = DevicePicker(state)
     picker.select.value = "preset:capacitor_14nm_2018"
     assert state.preset == "capacitor_14nm_2018"
-    assert "decay is not modelled yet" in picker.about.object  # what is left out is said
     assert "VLSI" in picker.about.object
     picker.select.value = "class:soft_bounds"
     assert (state.preset, state.device.stem()) == ("", "soft_bounds")
     assert "Not a published device" in picker.about.object
+
+
+def test_picker_says_what_a_preset_leaves_out(monkeypatch):
+    whole = presets.info("capacitor_14nm_2018")
+    partial = dataclasses.replace(whole, not_modelled=("charge leaks < slowly",))
+    monkeypatch.setattr(presets, "info", lambda name: partial if name == whole.name else whole)
+    about = DevicePicker(DeviceState("capacitor_14nm_2018")).about.object
+    assert "Not modelled" in about
+    assert "charge leaks &lt; slowly" in about
 
 
 def test_picker_follows_undo():
