@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from engine.devices import Device
+from engine.devices.base import WrittenDevice
 from engine.errors import ParameterError
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
@@ -176,10 +177,9 @@ def tiles(
         ("Step noise / step", _number(noise / step) if step else "–", "1",
          f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),
     ]  # fmt: skip
-    written = getattr(device, "write_noise_std", None)
-    if written is not None:
+    if isinstance(device, WrittenDevice):
         text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
-        found.append(("Write noise", _number(written * device.dw_min), "w", text))
+        found.append(("Write noise", _number(device.write_noise_std * device.dw_min), "w", text))
     return found
 
 

@@ -37,9 +37,7 @@ def view(state: DeviceState) -> ResponseView:
 
 
 def computed(state: DeviceState):
-    return PulseResponse(
-        device=state.device, n_devices=state.n_devices, n_pulses=state.n_pulses, seed=state.seed
-    ).run()
+    return PulseResponse(device=state.device, n_devices=state.n_devices, n_pulses=state.n_pulses, seed=state.seed).run()
 
 
 def assert_curves_are_of(view: ResponseView, ds) -> None:
