@@ -77,10 +77,10 @@ class DeviceLab(Viewer):
             main.insert(0, theme.error_box(problem, "The link could not be restored."))
         return theme.page(TITLE, sidebar=[side], main=[main])
 
-    def _side(self) -> list[Viewable]:
+    def _side(self) -> list[Viewer]:
         return [DevicePicker(self.state), ParameterPanel(self.state), SimulationPanel(self.state)]
 
-    def _main(self) -> list[Viewable]:
+    def _main(self) -> list[Viewable | Viewer]:
         response, measured = ResponseView(self.state), MeasuredPanel(self.state)
         training, share = TrainingPanel(self.state), SharePanel(self.state)
         sections = theme.tabs(

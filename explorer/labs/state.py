@@ -23,7 +23,7 @@ class DeviceState(param.Parameterized):
     ``device`` as it was and sets ``problem``.
     """
 
-    device = param.ClassSelector(class_=Device, doc="The last valid device.")
+    device: Device = param.ClassSelector(class_=Device, doc="The last valid device.")  # type: ignore[assignment]
     preset = param.String("", doc="Name of the preset the device started from; empty for a bare class.")
     problem = param.String("", doc="One line about the last edit that was refused; empty when all is well.")
     problem_field = param.String("", doc="The parameter the problem is about.")
@@ -35,8 +35,8 @@ class DeviceState(param.Parameterized):
     measured = param.Parameter(None, doc="Measured data laid over the model, or None.")
 
     def __init__(self, preset: str = "reram_exp_hfo2_2018", **values):
-        self._undo: list[tuple[str, Device]] = []
-        self._redo: list[tuple[str, Device]] = []
+        self._undo: list[tuple[str, Device, Device]] = []
+        self._redo: list[tuple[str, Device, Device]] = []
         self._sliding: tuple[str, ...] = ()  # parameters of the slide that the next `slide` may continue
         super().__init__(device=presets.load(preset), preset=preset, **values)
         self._start = self.device

@@ -21,7 +21,8 @@ class _Plot:
     """A figure with ranges of ours and a legend above it."""
 
     def __init__(self, x: tuple[str, str], y: tuple[str, str], height: int, legend: list[tuple[str, str, str]]):
-        self.figure = theme.figure(x, y, height=height, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
+        self.figure = theme.figure(x, y, height=height, x_range=self.x_range, y_range=self.y_range)
         self.pane = theme.plot_pane(self.figure)
         self.legend = theme.html(theme.legend_markup(legend), margin=(4, 0, 0, 0))
         self.view: Viewable = pn.Column(self.legend, self.pane, sizing_mode="stretch_width", margin=0)
@@ -88,8 +89,8 @@ class CurvePlot(_Plot):
         if len(weights):
             extremes += [np.nanmin(weights), np.nanmax(weights)]
             last = max(last, float(np.nanmax(pulses)))
-        set_range(self.figure.x_range, -_PAST_END * last, (1 + _PAST_END) * last)
-        set_range(self.figure.y_range, *round_out(float(min(extremes)), float(max(extremes))))
+        set_range(self.x_range, -_PAST_END * last, (1 + _PAST_END) * last)
+        set_range(self.y_range, *round_out(float(min(extremes)), float(max(extremes))))
 
 
 class StepPlot(_Plot):
@@ -140,8 +141,8 @@ class StepPlot(_Plot):
                  *(c["high"] for c in points.values()), [0.0],
                  *(c[n] for c in kept for n in ("up", "down"))]  # fmt: skip
         sizes = np.concatenate(sizes)
-        set_range(self.figure.x_range, *round_out(float(weights.min()), float(weights.max())))
-        set_range(self.figure.y_range, *round_out(float(sizes.min()), float(sizes.max())))
+        set_range(self.x_range, *round_out(float(weights.min()), float(weights.max())))
+        set_range(self.y_range, *round_out(float(sizes.min()), float(sizes.max())))
 
 
 class SymmetryPlot(_Plot):
@@ -172,8 +173,8 @@ class SymmetryPlot(_Plot):
         _, top = round_out(0, max(bars["count"]))
         line = [] if found.symmetry is None else [found.symmetry]
         self.nominal.data = {"w": line, "bottom": [0] * len(line), "top": [top] * len(line)}
-        set_range(self.figure.x_range, *round_out(min([bars["left"][0], *line]), max([bars["right"][-1], *line])))
-        set_range(self.figure.y_range, 0, top)
+        set_range(self.x_range, *round_out(min([bars["left"][0], *line]), max([bars["right"][-1], *line])))
+        set_range(self.y_range, 0, top)
 
 
 def _why_none(found: Response) -> str:

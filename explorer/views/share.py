@@ -14,6 +14,7 @@ from engine.errors import OhmscapeError
 from explorer.labs import link
 from explorer.labs.state import DeviceState
 from explorer.views import address, theme
+from explorer.views.live import served
 from explorer.views.upload import Upload
 
 STATE_ARGUMENT = "state"
@@ -127,7 +128,7 @@ class SharePanel(Viewer):
     def _changed(self, *events) -> None:
         """Follow the state once it rests."""
         doc = pn.state.curdoc
-        if not address.served():
+        if not served():
             self._show()
             return
         if self._settling is not None:

@@ -72,9 +72,7 @@ def test_lab_is_a_cell_value_that_renders():
 
 def test_lab_shown_twice_follows_one_state():
     lab = DeviceLab(**SMALL)
-    sliders = [
-        next(s for s in lab.__panel__().select(theme.Slider) if s.label == "dw_min") for _ in range(2)
-    ]
+    sliders = [next(s for s in lab.__panel__().select(theme.Slider) if s.label == "dw_min") for _ in range(2)]
     sliders[0].value = -2.0
     assert lab.state.device.dw_min == 0.01
     assert sliders[1].value == pytest.approx(-2.0)
