@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device lab: milliseconds from a slider's move to the redrawn curve, in Chromium, idle and during a training.
 
-    python bench/slider_latency.py [--moves 50] [--json FILE]
+    python -m bench.slider_latency [--moves 50] [--json FILE]
 
 The clock starts when the slider's value is set in the page and stops at the last paint of the pulse response with the
 data of the new value; 200 devices, 400 pulses, five moves before to warm up. Every move checks its answer: the drawn
@@ -10,6 +10,7 @@ median has to be, bit for bit, the one computed here for the new value.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import subprocess
@@ -20,12 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from harness import finish, parser
 from playwright.sync_api import Page, sync_playwright
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 import chromium
 
+from bench.machine import load, machine
 from engine import presets
 from explorer.views.fields import Scale
 from explorer.views.response_data import Request, respond
@@ -141,12 +142,21 @@ def training(page: Page) -> Iterator[None]:
 
 def main() -> None:
     """Time both cases and print the table."""
-    options = parser(__doc__, moves=50)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--moves", type=int, default=50, help="moves that are timed")
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    options = parser.parse_args()
     with served() as url, opened(url) as page:
         rows = [run(page, "idle", options.moves)]
         with training(page):
             rows.append(run(page, "training, its tab on show", options.moves))
-    finish("slider_latency", rows, options, checked={"medians_equal": 2 * (options.moves + WARM_UP)})
+    for row in rows:
+        print(f"{row['while']}: median {row['median_ms']:.0f} ms, 95 % below {row['p95_ms']:.0f} ms, "
+              f"longest {row['max_ms']:.0f} ms, {row['moves']} moves")  # fmt: skip
+    checked = {"medians_equal": 2 * (options.moves + WARM_UP)}
+    result = {"benchmark": "slider_latency", "machine": machine(), "load": load(), "checked": checked, "rows": rows}
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
