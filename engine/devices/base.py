@@ -175,6 +175,12 @@ class Device(Model):
         return -np.inf, np.inf
 
     @property
+    def write_noise(self) -> float:
+        """Standard deviation of the frozen write error (weight units); 0 for classes without."""
+        values = self.physical_values()
+        return values.get("write_noise_std", 0.0) * values.get("dw_min", 0.0)
+
+    @property
     def granularity(self) -> float:
         """The step (weight units) that the update logic assumes."""
         raise NotImplementedError(f"{type(self).__name__}.granularity: every device must define it.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One row of the parameter panel: the widgets of one number, flag or choice, kept in step with the state."""
+"""One row of the parameter panel: the widgets of one number, flag, choice or table, kept in step with the state."""
 
 from __future__ import annotations
 
@@ -64,6 +64,11 @@ def shown(value: float) -> str:
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
+def listed(values: list[float]) -> str:
+    """Return a table as its box shows it."""
+    return ", ".join(map(shown, values))
+
+
 def explain(about: dict[str, Any], value_source: str) -> str:
     """Return the tooltip of a parameter: meaning, unit, bounds, default, source."""
     parts = [about["doc"]]
@@ -74,7 +79,11 @@ def explain(about: dict[str, Any], value_source: str) -> str:
         limits = [f"{'≥' if closed[0] else '>'} {low:g}"] if low is not None else []
         limits += [f"{'≤' if closed[1] else '<'} {high:g}"] if high is not None else []
         parts.append(f"{unit[0].upper()}{unit[1:]}{', ' if limits else ''}{' and '.join(limits)}.")
-    default = shown(about["default"]) if about["kind"] == "number" else about["default"]
+    if about["kind"] == "table":
+        parts.append(f"Numbers in {about['unit']}, separated by commas." if about["unit"] != "1" else
+                     "Pure numbers, separated by commas.")  # fmt: skip
+    as_text = {"number": shown, "table": listed}.get(about["kind"], str)
+    default = as_text(about["default"])
     parts.append(f"Class default {default}. Source: {value_source or about['source']}.")
     return " ".join(parts)
 
@@ -228,4 +237,35 @@ class ChoiceField(Field):
         self.select.description = description
 
 
-KINDS = {"number": NumberField, "flag": FlagField, "choice": ChoiceField}
+class TableField(Field):
+    """A list of numbers, typed with commas between them."""
+
+    def _inputs(self, description: str) -> tuple:
+        value = listed(getattr(self._state.device, self.name))
+        self.box = theme.text_box(self.name, value, description=description, margin=(8, 4, 4, 4))
+        self.box.param.watch(self._typed, "value")
+        return (self.box,)
+
+    def _typed(self, event: Any) -> None:
+        if self._showing:
+            return
+        entries: list[float | str] = []
+        for text in filter(None, (part.strip() for part in event.new.split(","))):
+            try:
+                entries.append(float(text))
+            except ValueError:
+                entries.append(text)  # the parameter itself refuses it, in its own words
+        self._followed = None  # show it anew even if it is the value there was: the text may differ
+        self._state.set(**{self.name: entries})
+
+    def _show(self, value: list[float]) -> None:
+        self.box.value = listed(value)
+
+    def _mark(self, refused: bool) -> None:
+        self.box.error_state = refused
+
+    def _describe(self, description: str) -> None:
+        self.box.description = description
+
+
+KINDS = {"number": NumberField, "flag": FlagField, "choice": ChoiceField, "table": TableField}

@@ -179,7 +179,7 @@ def tiles(
     written = getattr(device, "write_noise_std", None)
     if written is not None:
         text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
-        found.append(("Write noise", _number(written * device.dw_min), "w", text))
+        found.append(("Write noise", _number(device.write_noise), "w", text))
     return found
 
 

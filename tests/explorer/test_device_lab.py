@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import panel as pn
@@ -13,6 +14,7 @@ import pytest
 from panel.viewable import Viewable
 
 import explorer
+from engine import presets
 from engine.errors import ParameterError
 from explorer.labs.device_lab import DeviceLab
 from explorer.labs.state import DeviceState
@@ -84,12 +86,14 @@ def test_page_shows_what_went_wrong_with_a_link():
     assert any("is no link" in text for text in texts)
 
 
-def test_picker_chosen_preset_and_class_are_shown():
+def test_picker_chosen_preset_and_class_are_shown(monkeypatch):
+    told = presets.info
+    monkeypatch.setattr(presets, "info", lambda name: replace(told(name), not_modelled=("read disturb",)))
     state = DeviceState()
     picker = DevicePicker(state)
     picker.select.value = "preset:capacitor_14nm_2018"
     assert state.preset == "capacitor_14nm_2018"
-    assert "decay is not modelled yet" in picker.about.object  # what is left out is said
+    assert "read disturb" in picker.about.object  # what is left out is said
     assert "VLSI" in picker.about.object
     picker.select.value = "class:soft_bounds"
     assert (state.preset, state.device.stem()) == ("", "soft_bounds")

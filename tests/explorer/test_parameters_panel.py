@@ -47,6 +47,8 @@ def test_panel_every_class_has_a_row_for_each_parameter(stem: str):
         assert type(field) is KINDS[about["kind"]]
         if about["kind"] == "number":
             assert float(field.box.value) == getattr(state.device, name)
+        if about["kind"] == "table":
+            assert list(map(float, field.box.value.split(","))) == getattr(state.device, name)
 
 
 @pytest.mark.parametrize("stem", devices.names())
@@ -239,6 +241,46 @@ def test_choice_selected_sets_device(state: DeviceState, panel: ParameterPanel):
     assert panel.fields["mode"].select.value == "slow"
 
 
+def test_table_typed_with_commas_sets_the_list_and_undoes():
+    state = DeviceState()
+    panel = ParameterPanel(state)
+    state.load_class("lookup_table")
+    box = panel.fields["mean_up"].box
+    box.value = "0.002, 1e-3,0.004 "
+    assert state.device.mean_up == [0.002, 0.001, 0.004]
+    assert box.value == "0.002, 0.001, 0.004"
+    state.undo()
+    assert box.value == "0.001"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"), [("0.1, x", r"mean_up[1] = 'x'"), ("", "mean_up = []"), ("1, nan", "[1] = nan")]
+)
+def test_table_typed_nonsense_keeps_the_device_and_says_why(typed: str, told: str):
+    state = DeviceState()
+    panel = ParameterPanel(state)
+    state.load_class("lookup_table")
+    box = panel.fields["mean_up"].box
+    box.value = typed
+    assert state.device.mean_up == [0.001]
+    assert told in panel.fields["mean_up"].problem.object.replace("&#x27;", "'").replace("&#39;", "'")
+    assert box.error_state
+    assert box.value == typed
+
+
+def test_tables_of_one_length_are_changed_together_through_a_link():
+    """Piecewise lists must be equally long: one alone is refused with the remedy; a link carries both."""
+    state = DeviceState()
+    panel = ParameterPanel(state)
+    state.load_class("piecewise_step")
+    panel.fields["piecewise_up"].box.value = "1, 2"
+    assert "equally long" in state.problem
+    state.set(piecewise_up=[1.0, 2.0], piecewise_down=[2.0, 1.0])
+    other = DeviceState()
+    other.from_query(state.to_query())
+    assert other.device == state.device
+
+
 @pytest.mark.parametrize("stem", devices.names())
 def test_tooltip_tells_meaning_unit_default_and_source(stem: str):
     state = DeviceState()
@@ -246,7 +288,7 @@ def test_tooltip_tells_meaning_unit_default_and_source(stem: str):
     state.load_class(stem)
     for name, field in panel.fields.items():
         about = state.device.describe(name)
-        widget = field.slider if about["kind"] == "number" else field.switch
+        widget = getattr(field, {"number": "slider", "flag": "switch", "table": "box"}[about["kind"]])
         assert about["doc"] in widget.description
         assert about["source"] in widget.description
         if about["kind"] == "number":
