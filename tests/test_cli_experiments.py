@@ -50,6 +50,12 @@ def test_options_set_device_nested_and_own_parameters():
     assert made.backward == Training().backward
 
 
+def test_options_table_is_set_by_commas():
+    options = parse(PulseResponse, "lookup_table", "--set", "mean_up=0.01,2e-3, 0.004", "--set", "mean_down=0.02,")
+    made = parameters.experiment(options, PulseResponse)
+    assert (made.device.mean_up, made.device.mean_down) == ([0.01, 0.002, 0.004], [0.02])
+
+
 def test_options_list_of_directions_is_a_custom_schedule():
     options = parse(PulseResponse, "ideal", "--schedule", "custom", "--directions", "1,1,-1,0")
     assert parameters.experiment(options, PulseResponse).pulses().tolist() == [1, 1, -1, 0]
@@ -64,6 +70,7 @@ def test_options_list_of_directions_is_a_custom_schedule():
         ("dw_min=-1", r"dw_min = -1 w: is outside its bounds"),
         ("dw_min=big", r"dw_min = 'big' w: must be a number"),
         ("dw_min=nan", r"must not be NaN"),
+        ("dw_min=0.1,0.2", r"dw_min = \[0.1, 0.2\] w: must be a number"),
         ("forwad.out_noise=1", "Did you mean 'forward'"),
         ("forward.nois=1", "there is no such parameter"),
     ],

@@ -20,7 +20,10 @@ Kind = TypeVar("Kind", bound=Experiment)
 _PREFIX = "parameter_"
 _OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
 PRESET_HELP = "preset (see 'ohmscape presets'), device class, or path of a TOML file"
-SET_HELP = "change one parameter, such as dw_min=0.002; NAME is one of the device, or {parts}; may be repeated"
+SET_HELP = (
+    "change one parameter, such as dw_min=0.002, or a table, mean_up=0.1,0.2; NAME is one of the device, or {parts}; "
+    "may be repeated"
+)
 
 
 def add_experiment(parser: argparse.ArgumentParser, cls: type[Experiment]) -> None:
@@ -116,6 +119,8 @@ def _assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
 
 
 def _value(text: str) -> Any:
+    if "," in text:  # a table; one that ends in a comma may have a single entry
+        return [_value(part.strip()) for part in text.split(",") if part.strip()]
     words = {"true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]
