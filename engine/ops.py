@@ -21,7 +21,7 @@ except ImportError as error:  # a source tree on the path that was never built, 
         "Run `pip install .` in the source tree, and `ohmscape doctor` if that does not help."
     ) from error
 
-# Below this many crosspoint-samples a second thread costs more than it brings (bench/bench_update.py).
+# Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
 
 STREAMS: dict[str, int] = dict(_core.streams())

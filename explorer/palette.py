@@ -15,5 +15,8 @@ BASELINE = NEUTRAL
 SERIES = (MODEL, NOMINAL, MEASURED, DOWN, NEUTRAL)
 """For layers, seeds and other series without a meaning of their own."""
 
+PINNED = (NOMINAL, MEASURED, NEUTRAL, "#9C8100", "#A0644A")
+"""For devices kept for comparison beside the one on show."""
+
 BAND_ALPHA = 0.22
 TRACE_ALPHA = 0.45

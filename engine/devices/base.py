@@ -49,11 +49,7 @@ class Device(Model):
     @classmethod
     def fields(cls) -> list[str]:
         """Return the names of the parameters, group by group: what one looks at first comes first."""
-        place = {
-            n: _GROUPS.index(cls.param[n].group) if cls.param[n].group in _GROUPS else len(_GROUPS)
-            for n in super().fields()
-        }
-        return sorted(place, key=place.get)
+        return list(_ordered_fields(cls, tuple(super().fields())))
 
     @classmethod
     def header(cls) -> str:
@@ -175,12 +171,6 @@ class Device(Model):
         return -np.inf, np.inf
 
     @property
-    def write_noise(self) -> float:
-        """Standard deviation of the frozen write error (weight units); 0 for classes without."""
-        values = self.physical_values()
-        return values.get("write_noise_std", 0.0) * values.get("dw_min", 0.0)
-
-    @property
     def granularity(self) -> float:
         """The step (weight units) that the update logic assumes."""
         raise NotImplementedError(f"{type(self).__name__}.granularity: every device must define it.")
@@ -270,6 +260,13 @@ class Device(Model):
         if not module.startswith("engine."):  # a device from elsewhere is found by its name
             line, name = "from engine import devices", f'devices.get("{self.stem()}")'
         return f"{line}\n\ndevice = {name}(" + (f"\n{body}" if body else "") + ")\n"
+
+
+@functools.cache
+def _ordered_fields(cls: type[Device], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``names`` sorted by group; kept, because every packing of a device asks for them."""
+    known = {group: place for place, group in enumerate(_GROUPS)}
+    return tuple(sorted(names, key=lambda n: known.get(cls.param[n].group, len(_GROUPS))))
 
 
 @functools.lru_cache(maxsize=256)

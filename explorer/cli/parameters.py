@@ -21,7 +21,7 @@ _PREFIX = "parameter_"
 _OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
 PRESET_HELP = "preset (see 'ohmscape presets'), device class, or path of a TOML file"
 SET_HELP = (
-    "change one parameter, such as dw_min=0.002, or a table, mean_up=0.1,0.2; NAME is one of the device, or {parts}; "
+    "change one parameter, such as dw_min=0.002 or mean_up=0.1,0.2; NAME is one of the device, or {parts}; "
     "may be repeated"
 )
 
@@ -46,6 +46,8 @@ def _add_option(group: Any, cls: type[Experiment], name: str) -> None:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, help=_help(about), **common)
         elif about["kind"] == "choice":
             group.add_argument(flag, choices=about["objects"], help=_help(about), **common)
+        elif about["kind"] == "table":
+            group.add_argument(flag, type=_table, metavar="X,X,...", help=_help(about), **common)
         else:
             metavar = "N" if about["integer"] else "X"
             group.add_argument(flag, type=_number, metavar=metavar, help=_help(about), **common)
@@ -55,7 +57,7 @@ def _add_option(group: Any, cls: type[Experiment], name: str) -> None:
 
 
 def _help(about: dict[str, Any]) -> str:
-    unit = f" [{about['unit']}]" if about["kind"] == "number" else ""
+    unit = f" [{about['unit']}]" if about["kind"] in ("number", "table") else ""
     low, high = about["bounds"] or (None, None)
     allowed = "" if low is None and high is None else f", from {_bound(low, '-inf')} to {_bound(high, 'inf')}"
     return f"{about['doc'].rstrip('.')}{unit} (default: {about['default']}{allowed})".replace("%", "%%")
@@ -81,6 +83,14 @@ def _numbers(text: str) -> list[int]:
 
 
 _numbers.__name__ = "list of numbers"
+
+
+def _table(text: str) -> list[float]:
+    """Return the numbers of ``0.1,0.2`` or ``[0.1, 0.2]``; a comma at the end makes a list of one."""
+    return [_number(word) for word in text.strip("[] ").rstrip(",").split(",")]
+
+
+_table.__name__ = "list of numbers"
 
 
 def experiment(options: argparse.Namespace, cls: type[Kind]) -> Kind:
@@ -119,13 +129,11 @@ def _assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
 
 
 def _value(text: str) -> Any:
-    if "," in text:  # a table; one that ends in a comma may have a single entry
-        return [_value(part.strip()) for part in text.split(",") if part.strip()]
     words = {"true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]
     try:
-        return _number(text)
+        return _table(text) if "," in text or text.startswith("[") else _number(text)
     except ValueError:
         return text  # a named option; the parameter's own rule refuses anything else
 

@@ -17,6 +17,7 @@ from explorer.views.picker import DevicePicker
 from explorer.views.response import ResponseView
 from explorer.views.share import SharePanel
 from explorer.views.simulation import SimulationPanel
+from explorer.views.temporal import TemporalView
 from explorer.views.training_panel import TrainingPanel
 
 TITLE = "Ohmscape device lab"
@@ -76,14 +77,16 @@ class DeviceLab(Viewer):
             main.insert(0, theme.error_box(problem, "The link could not be restored."))
         return theme.page(TITLE, sidebar=[side], main=[main])
 
-    def _side(self) -> list[Viewable]:
+    def _side(self) -> list[Viewer]:
         return [DevicePicker(self.state), ParameterPanel(self.state), SimulationPanel(self.state)]
 
-    def _main(self) -> list[Viewable]:
+    def _main(self) -> list[Viewable | Viewer]:
         response, measured = ResponseView(self.state), MeasuredPanel(self.state)
         training, share = TrainingPanel(self.state), SharePanel(self.state)
         sections = theme.tabs(
             ("Step and symmetry", response.details),
+            ("Diagnosis", response.diagnosis),
+            ("In time", TemporalView(self.state)),
             ("Measured data", measured),
             ("Train", training.view),
             ("Share", share.view),

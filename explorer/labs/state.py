@@ -9,9 +9,11 @@ import param
 
 from engine import devices, presets
 from engine.devices import Device
-from engine.errors import OhmscapeError
+from engine.errors import OhmscapeError, ParameterError, say
 
 _UNDO_DEPTH = 100
+MAX_PINNED = 5
+"""Devices kept for comparison; with the one on show there are six."""
 
 
 class DeviceState(param.Parameterized):
@@ -21,7 +23,7 @@ class DeviceState(param.Parameterized):
     ``device`` as it was and sets ``problem``.
     """
 
-    device = param.ClassSelector(class_=Device, doc="The last valid device.")
+    device: Device = param.ClassSelector(class_=Device, doc="The last valid device.")  # type: ignore[assignment]
     preset = param.String("", doc="Name of the preset the device started from; empty for a bare class.")
     problem = param.String("", doc="One line about the last edit that was refused; empty when all is well.")
     problem_field = param.String("", doc="The parameter the problem is about.")
@@ -29,11 +31,12 @@ class DeviceState(param.Parameterized):
     seed = param.Integer(0, bounds=(0, None), doc="Seed of all random draws shown.")
     n_devices = param.Integer(200, bounds=(1, 2000), doc="Number of simulated devices.")
     n_pulses = param.Integer(400, bounds=(2, 20000), doc="Number of pulses, half up, half down.")
+    pinned = param.List([], doc="Devices kept for comparison, each a pair of preset name (or empty) and device.")
     measured = param.Parameter(None, doc="Measured data laid over the model, or None.")
 
     def __init__(self, preset: str = "reram_exp_hfo2_2018", **values):
-        self._undo: list[tuple[str, Device]] = []
-        self._redo: list[tuple[str, Device]] = []
+        self._undo: list[tuple[str, Device, Device]] = []
+        self._redo: list[tuple[str, Device, Device]] = []
         self._sliding: tuple[str, ...] = ()  # parameters of the slide that the next `slide` may continue
         super().__init__(device=presets.load(preset), preset=preset, **values)
         self._start = self.device
@@ -71,6 +74,20 @@ class DeviceState(param.Parameterized):
     def load_device(self, device: Device, preset: str = "") -> None:
         """Show a device from elsewhere (a fit, a file, a link)."""
         self._begin(preset, device)
+
+    @property
+    def can_pin(self) -> bool:
+        """Whether the device on show can be kept: there is room, and it is not kept yet."""
+        return len(self.pinned) < MAX_PINNED and all(device != self.device for _, device in self.pinned)
+
+    def pin(self) -> None:
+        """Keep the device on show for comparison; does nothing where `can_pin` is false."""
+        if self.can_pin:
+            self.pinned = [*self.pinned, (self.preset, self.device)]
+
+    def unpin(self, index: int) -> None:
+        """Keep a device no longer."""
+        self.pinned = [kept for k, kept in enumerate(self.pinned) if k != index]
 
     def set(self, **values: Any) -> bool:
         """Change parameters; return whether the change was accepted, else ``problem`` says why not."""
@@ -128,16 +145,16 @@ class DeviceState(param.Parameterized):
 
     def to_query(self) -> dict[str, Any]:
         """Return the whole state as plain values, for a link."""
-        # against what the link starts from: a fitted or imported device has a start of its own
-        base = _origin(self.preset, self.device.stem()).values()
-        return {
-            "preset": self.preset,
-            "device": self.device.stem(),
-            "changed": {n: v for n, v in self.device.values().items() if v != base[n]},
-            "seed": self.seed,
-            "n_devices": self.n_devices,
-            "n_pulses": self.n_pulses,
-        }
+        pinned = {"pinned": [_told(*kept) for kept in self.pinned]} if self.pinned else {}
+        return (
+            _told(self.preset, self.device)
+            | pinned
+            | {
+                "seed": self.seed,
+                "n_devices": self.n_devices,
+                "n_pulses": self.n_pulses,
+            }
+        )
 
     def from_query(self, query: dict[str, Any]) -> None:
         """Restore what `to_query` gave.
@@ -147,9 +164,12 @@ class DeviceState(param.Parameterized):
         OhmscapeError
             If the link names an unknown preset, class or parameter, or a value out of bounds.
         """
-        start = _origin(query.get("preset", ""), query["device"])
-        changed = start.copy(**query.get("changed", {}))
+        start, changed = _untold(query)
+        pinned = [(kept.get("preset", ""), _untold(kept)[1]) for kept in query.get("pinned", [])]
+        if len(pinned) > MAX_PINNED:
+            raise ParameterError(say("pinned", len(pinned), "are too many", f"0 .. {MAX_PINNED}", "Keep fewer."))
         self._begin(query.get("preset", ""), start)
+        self.pinned = pinned
         self.param.update(**{n: query[n] for n in ("seed", "n_devices", "n_pulses") if n in query})
         self._show(self.preset, changed)
 
@@ -173,6 +193,20 @@ class DeviceState(param.Parameterized):
 
     def _show(self, preset: str, device: Device) -> None:
         self.param.update(device=device, preset=preset, problem="", problem_field="", revision=self.revision + 1)
+
+
+def _told(preset: str, device: Device) -> dict[str, Any]:
+    """Return a device as plain values, told against what it comes from."""
+    # not against its start: a fitted or imported device has a start of its own
+    base = _origin(preset, device.stem()).values()
+    changed = {n: v for n, v in device.values().items() if v != base[n]}
+    return {"preset": preset, "device": device.stem(), "changed": changed}
+
+
+def _untold(told: dict[str, Any]) -> tuple[Device, Device]:
+    """Return the origin and the device of `_told`."""
+    start = _origin(told.get("preset", ""), told["device"])
+    return start, start.copy(**told.get("changed", {}))
 
 
 def _origin(preset: str, stem: str) -> Device:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import panel as pn
 
+from explorer.views.live import served
+
 # Panel's own Location adds a step to the browser's history at every change, and reads "12e3" as a number.
 _REPLACE = """
 const address = new URL(window.location.href)
@@ -23,12 +25,6 @@ def base() -> str:
     """Return the address of the page without its arguments; empty in a notebook."""
     location = pn.state.location
     return location.href.partition("?")[0].partition("#")[0] if location is not None else ""
-
-
-def served() -> bool:
-    """Whether there is a page of our own whose address may be changed; in a notebook it belongs to JupyterLab."""
-    doc = pn.state.curdoc
-    return doc is not None and doc.session_context is not None
 
 
 class QueryEntry:

@@ -14,6 +14,7 @@ from explorer.views import theme
 
 _POSITIONS = 200  # of a linear slider, before its step is rounded to 1, 2 or 5
 _LOG_STEP = 0.01  # decades
+_MAX_CHARACTERS = 100_000  # of a table
 _DIGITS = 4  # a slider's value is rounded to these: what stands in the box is what is used
 
 
@@ -64,9 +65,11 @@ def shown(value: float) -> str:
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
-def listed(values: list[float]) -> str:
-    """Return a table as its box shows it."""
-    return ", ".join(map(shown, values))
+def shown_as(kind: str, value: Any) -> Any:
+    """Return a value of any kind as its field shows it."""
+    if kind == "table":
+        return ", ".join(shown(entry) for entry in value)
+    return shown(value) if kind == "number" else value
 
 
 def explain(about: dict[str, Any], value_source: str) -> str:
@@ -80,10 +83,9 @@ def explain(about: dict[str, Any], value_source: str) -> str:
         limits += [f"{'≤' if closed[1] else '<'} {high:g}"] if high is not None else []
         parts.append(f"{unit[0].upper()}{unit[1:]}{', ' if limits else ''}{' and '.join(limits)}.")
     if about["kind"] == "table":
-        parts.append(f"Numbers in {about['unit']}, separated by commas." if about["unit"] != "1" else
-                     "Pure numbers, separated by commas.")  # fmt: skip
-    as_text = {"number": shown, "table": listed}.get(about["kind"], str)
-    default = as_text(about["default"])
+        unit = "pure numbers" if about["unit"] == "1" else f"unit {about['unit']}"
+        parts.append(f"Numbers at equally spaced nodes, separated by commas, {unit}.")
+    default = shown_as(about["kind"], about["default"])
     parts.append(f"Class default {default}. Source: {value_source or about['source']}.")
     return " ".join(parts)
 
@@ -238,34 +240,54 @@ class ChoiceField(Field):
 
 
 class TableField(Field):
-    """A list of numbers, typed with commas between them."""
+    """A list of numbers at equally spaced nodes: a box for all of them, their number below it."""
 
     def _inputs(self, description: str) -> tuple:
-        value = listed(getattr(self._state.device, self.name))
-        self.box = theme.text_box(self.name, value, description=description, margin=(8, 4, 4, 4))
+        value = getattr(self._state.device, self.name)
+        label = theme.axis_label(self.name, self.about["unit"])
+        self.box = theme.text_box(
+            label, shown_as("table", value), description=description, max_length=_MAX_CHARACTERS, margin=(10, 4, 2, 4)
+        )
+        self.nodes = theme.caption("", margin=(0, 0, 4, 4))
         self.box.param.watch(self._typed, "value")
-        return (self.box,)
+        return (pn.Column(self.box, self.nodes, sizing_mode="stretch_width", margin=0),)
 
     def _typed(self, event: Any) -> None:
         if self._showing:
             return
-        entries: list[float | str] = []
-        for text in filter(None, (part.strip() for part in event.new.split(","))):
-            try:
-                entries.append(float(text))
-            except ValueError:
-                entries.append(text)  # the parameter itself refuses it, in its own words
         self._followed = None  # show it anew even if it is the value there was: the text may differ
-        self._state.set(**{self.name: entries})
+        self._state.set(**{self.name: numbers_in(event.new)})
 
     def _show(self, value: list[float]) -> None:
-        self.box.value = listed(value)
+        self.box.value = shown_as("table", value)
+        self.nodes.object = theme.caption_markup(_nodes_text(value))
 
     def _mark(self, refused: bool) -> None:
         self.box.error_state = refused
 
     def _describe(self, description: str) -> None:
         self.box.description = description
+
+
+def numbers_in(text: str) -> list[float | str]:
+    """Return the numbers of a text, separated by commas, semicolons or blanks; what is no number stays a word.
+
+    The parameter itself refuses such a word, in its own words and by its place in the list.
+    """
+    return [_number_or_word(word) for word in text.replace(";", " ").replace(",", " ").strip("[] \n\t").split()]
+
+
+def _number_or_word(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def _nodes_text(value: list[float]) -> str:
+    if len(value) == 1:
+        return "1 node: the same everywhere"
+    return f"{len(value)} nodes from lower to upper bound, {min(value):.4g} to {max(value):.4g}"
 
 
 KINDS = {"number": NumberField, "flag": FlagField, "choice": ChoiceField, "table": TableField}

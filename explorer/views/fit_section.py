@@ -81,7 +81,7 @@ class FitSection(Viewer):
         if asked is not self._normalised:  # the map was changed while the fit ran
             return
         self.quality.object = theme.pair_markup(found.model.title, quality(found))
-        self.table.object = theme.table_markup(_COLUMNS, rows(found))
+        self.table.object = theme.table_markup(*report(found))
         self.notes.param.update(object=theme.list_markup(found.notes), visible=bool(found.notes))
         self.report.visible = True
         self.result = found
@@ -100,10 +100,13 @@ class FitSection(Viewer):
         self.state.load_device(device)
 
 
-def rows(found: FitResult) -> list[list[str]]:
-    """Return the cells of the report, one row a parameter."""
-    read = found.in_reading_units() if found.normalised.measured.unit != "1" else {}
-    return [[e.name, _value(e), e.unit, read.get(e.name, "").replace("uS", "µS")] for e in found.parameters.values()]
+def report(found: FitResult) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Return columns and rows of the report, one row a parameter."""
+    rows = [[e.name, _value(e), e.unit] for e in found.parameters.values()]
+    if found.normalised.measured.unit == "1":  # readings are plain numbers: there is nothing to tell
+        return _COLUMNS[:-1], rows
+    read = found.in_reading_units()
+    return _COLUMNS, [[*row, read.get(row[0], "").replace("uS", "µS")] for row in rows]
 
 
 def quality(found: FitResult) -> str:

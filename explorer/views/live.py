@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import panel as pn
@@ -27,10 +28,24 @@ def undelayed(cls: type) -> type:
     return cls
 
 
+def served() -> bool:
+    """Whether there is a page of our own; in a notebook the page belongs to JupyterLab."""
+    doc = pn.state.curdoc
+    return doc is not None and doc.session_context is not None
+
+
+def together() -> AbstractContextManager:
+    """Send what changes in the block to the page as one message.
+
+    In a notebook each change travels by itself: there Panel takes a held change for one that the page will get when it
+    connects, and drops it.
+    """
+    return pn.io.hold(pn.state.curdoc) if served() else nullcontext()
+
+
 def refresh(*views: Viewable) -> None:
     """Send changes of raw Bokeh sources to a notebook; a served page needs no such push."""
-    doc = pn.state.curdoc
-    if doc is None or doc.session_context is None:
+    if not served():
         pn.io.push_notebook(*views)
 
 
@@ -110,7 +125,7 @@ class LatestWins(Generic[Asked, Found]):
             return None, problem
 
     def _show(self, found: Found | None, problem: Exception | None) -> None:
-        with pn.io.hold(pn.state.curdoc):
+        with together():
             if problem is None:
                 self._draw(found)
             elif self._failed is not None:

@@ -69,7 +69,8 @@ class ParameterPanel(Viewer):
     def _build(self) -> None:
         state = self._state
         sources = _value_sources(state.preset)
-        self.fields, groups = {}, {}
+        self.fields = {}
+        groups: dict[str, list[Viewable]] = {}
         for name in state.device.fields():
             about = state.device.describe(name)
             field = KINDS[about["kind"]](state, name, sources.get(name, ""))

@@ -32,9 +32,9 @@ def round_out(low: float, high: float) -> tuple[float, float]:
     rough = (high - low) / _PARTS
     decade = 10.0 ** math.floor(math.log10(rough))
     step = next(m * decade for m in (1, 2, 5, 10) if m * decade >= rough * 0.999)
-    ends = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, 1 - math.floor(math.log10(step)))
-    return tuple(round(end * step, digits) for end in ends)
+    start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return round(start * step, digits), round(end * step, digits)
 
 
 def set_range(axis: Range1d, low: float, high: float) -> None:

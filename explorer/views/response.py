@@ -8,7 +8,9 @@ from panel.viewable import Viewable, Viewer
 
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.diagnosis import DiagnosisView
 from explorer.views.live import LatestWins, refresh
+from explorer.views.pinned import PinnedPanel
 from explorer.views.response_data import Request, Response, measured_columns, respond
 from explorer.views.response_plots import CurvePlot, StepPlot, SymmetryPlot
 
@@ -22,12 +24,16 @@ class ResponseView(Viewer):
     ----------
     overview, details : Viewable
         The pulse response with the numbers; the plots of steps and symmetry points.
+    diagnosis : DiagnosisView
+        The device against the published limits.
     """
 
     def __init__(self, state: DeviceState):
         super().__init__()
         self._state = state
         self.curves, self.steps, self.symmetry = CurvePlot(), StepPlot(), SymmetryPlot()
+        self.diagnosis = DiagnosisView()
+        self.pinned = PinnedPanel(state, self.curves, self.steps)
         self.tiles = theme.html(margin=(12, 0, 4, 0))
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
@@ -40,16 +46,16 @@ class ResponseView(Viewer):
         state.param.watch(self._overlay, "measured")
 
     def __panel__(self) -> Viewable:
-        return pn.Column(self.overview, self.details, sizing_mode="stretch_width", margin=0)
+        return pn.Column(self.overview, self.details, self.diagnosis, sizing_mode="stretch_width", margin=0)
 
     def _overview(self) -> Viewable:
-        card = theme.card("Pulse response", self.note, self.tiles, self.curves.view)
+        card = theme.card("Pulse response", self.note, self.tiles, self.curves.view, self.pinned.view)
         return pn.Column(self.problem, card, sizing_mode="stretch_width", margin=0)
 
     def _details(self) -> Viewable:
         return theme.grid(
             theme.card("Step against weight", self.steps.view,
-                       subtitle="Lines noise-free, points simulated mean ± standard error"),
+                       subtitle="Lines noise-free, points simulated ± standard error; pinned: down dashed"),
             theme.card("Symmetry points", self.symmetry.view,
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip
@@ -57,6 +63,7 @@ class ResponseView(Viewer):
     def _draw(self, found: Response) -> None:
         for plot in (self.curves, self.steps, self.symmetry):
             plot.draw(found)
+        self.diagnosis.draw(found.findings)
         self.tiles.object = theme.metrics_markup(found.tiles)
         self.note.object = _note(found)
         theme.say_error(self.problem, "")

@@ -12,6 +12,7 @@ import xarray as xr
 
 from engine.devices import Device
 from engine.errors import ParameterError
+from explorer.assessment import Finding, assess, write_noise
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
@@ -61,6 +62,8 @@ class Response:
         Every so many pulses one is drawn.
     tiles : list
         ``(label, value, unit, explanation)``.
+    findings : list of Finding
+        The device against the published limits.
     """
 
     request: Request
@@ -73,6 +76,7 @@ class Response:
     n_symmetric: int
     stride: int
     tiles: list[tuple[str, str, str, str]]
+    findings: list[Finding]
 
 
 def check_live_size(n_devices: int, n_pulses: int) -> None:
@@ -115,6 +119,7 @@ def respond(request: Request) -> Response:
         n_symmetric=int(found.size),
         stride=stride,
         tiles=tiles(request.device, ds.attrs["n_states"], ds.attrs["granularity"], nominal),
+        findings=assess(request.device, ds),
     )
 
 
@@ -176,10 +181,10 @@ def tiles(
         ("Step noise / step", _number(noise / step) if step else "–", "1",
          f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),
     ]  # fmt: skip
-    written = getattr(device, "write_noise_std", None)
+    written = write_noise(device)
     if written is not None:
         text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
-        found.append(("Write noise", _number(device.write_noise), "w", text))
+        found.append(("Write noise", _number(written), "w", text))
     return found
 
 

@@ -12,6 +12,8 @@ from explorer.views import theme
 from explorer.views.ranges import round_out, set_range
 from explorer.views.response_data import N_TRACES, Response
 
+_BAND = ("low", "median", "high")
+_WAYS = ("w", "up", "down")
 _PAST_END = 0.02  # of the pulses, to the left of the first and to the right of the last
 
 
@@ -19,7 +21,8 @@ class _Plot:
     """A figure with ranges of ours and a legend above it."""
 
     def __init__(self, x: tuple[str, str], y: tuple[str, str], height: int, legend: list[tuple[str, str, str]]):
-        self.figure = theme.figure(x, y, height=height, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
+        self.figure = theme.figure(x, y, height=height, x_range=self.x_range, y_range=self.y_range)
         self.pane = theme.plot_pane(self.figure)
         self.legend = theme.html(theme.legend_markup(legend), margin=(4, 0, 0, 0))
         self.view: Viewable = pn.Column(self.legend, self.pane, sizing_mode="stretch_width", margin=0)
@@ -44,6 +47,11 @@ class CurvePlot(_Plot):
         plot.varea("pulse", "low", "high", source=source, fill_color=theme.MODEL, fill_alpha=theme.BAND_ALPHA)
         for k in range(N_TRACES):
             plot.line("pulse", f"trace{k}", source=source, line_color=theme.MODEL, line_alpha=theme.TRACE_ALPHA)
+        self.pins = [ColumnDataSource({n: [] for n in ("pulse", *_BAND)}) for _ in theme.PINNED]
+        for color, pin in zip(theme.PINNED, self.pins, strict=True):
+            for edge in ("low", "high"):  # six filled bands would be mud
+                plot.line("pulse", edge, source=pin, line_color=color, line_alpha=0.5 * theme.TRACE_ALPHA)
+            plot.line("pulse", "median", source=pin, line_color=color, line_width=2)
         plot.line("pulse", "w", source=self.measured, line_color=theme.MEASURED, line_width=1.5)
         plot.line("pulse", "median", source=source, line_color=theme.MODEL, line_width=2.5)
         plot.line("pulse", "nominal", source=source, line_color=theme.NOMINAL, line_width=2, line_dash=[6, 3])
@@ -61,6 +69,12 @@ class CurvePlot(_Plot):
         self.legend.object = theme.legend_markup([*self._LEGEND, *some])
         self._range()
 
+    def keep(self, kept: list[Response]) -> None:
+        """Lay the responses of devices kept for comparison behind the present one."""
+        for k, pin in enumerate(self.pins):
+            pin.data = {n: kept[k].curves[n] if k < len(kept) else [] for n in ("pulse", *_BAND)}
+        self._range()
+
     def _range(self) -> None:
         if self._found is None:
             return
@@ -69,11 +83,14 @@ class CurvePlot(_Plot):
         extremes = [np.nanmin([np.nanmin(curves[n]) for n in names if np.isfinite(curves[n]).any()]),
                     np.nanmax([np.nanmax(curves[n]) for n in names if np.isfinite(curves[n]).any()])]  # fmt: skip
         last = float(curves["pulse"][-1])
+        for columns in (pin.data for pin in self.pins):
+            if len(columns["pulse"]):
+                extremes += [float(np.min(columns["low"])), float(np.max(columns["high"]))]
         if len(weights):
             extremes += [np.nanmin(weights), np.nanmax(weights)]
             last = max(last, float(np.nanmax(pulses)))
-        set_range(self.figure.x_range, -_PAST_END * last, (1 + _PAST_END) * last)
-        set_range(self.figure.y_range, *round_out(float(min(extremes)), float(max(extremes))))
+        set_range(self.x_range, -_PAST_END * last, (1 + _PAST_END) * last)
+        set_range(self.y_range, *round_out(float(min(extremes)), float(max(extremes))))
 
 
 class StepPlot(_Plot):
@@ -88,6 +105,11 @@ class StepPlot(_Plot):
         )
         self.lines = ColumnDataSource()
         self.points = {name: ColumnDataSource() for name in self._COLORS}
+        self.pins = [ColumnDataSource({n: [] for n in _WAYS}) for _ in theme.PINNED]
+        for color, pin in zip(theme.PINNED, self.pins, strict=True):
+            self.figure.line("w", "up", source=pin, line_color=color, line_width=1.5)
+            self.figure.line("w", "down", source=pin, line_color=color, line_width=1.5, line_dash=[6, 3])
+        self._found: Response | None = None
         for name, color in self._COLORS.items():
             source = self.points[name]
             self.figure.line("w", name, source=self.lines, line_color=color, line_width=2.5)
@@ -96,16 +118,31 @@ class StepPlot(_Plot):
 
     def draw(self, found: Response) -> None:
         """Show a response."""
+        self._found = found
         self.lines.data = found.step_lines
         points = {"up": found.up_points, "down": found.down_points}
         for name, columns in points.items():
             self.points[name].data = columns
-        up, down = points.values()
-        weights = [*found.step_lines["w"], *up["w"], *down["w"]]
-        sizes = [0.0, *found.step_lines["up"], *found.step_lines["down"]]
-        sizes += [*up["low"], *up["high"], *down["low"], *down["high"]]
-        set_range(self.figure.x_range, *round_out(min(weights), max(weights)))
-        set_range(self.figure.y_range, *round_out(min(sizes), max(sizes)))
+        self._range()
+
+    def keep(self, kept: list[Response]) -> None:
+        """Draw the noise-free steps of devices kept for comparison, down steps dashed."""
+        for k, pin in enumerate(self.pins):
+            pin.data = {n: kept[k].step_lines[n] if k < len(kept) else [] for n in _WAYS}
+        self._range()
+
+    def _range(self) -> None:
+        if self._found is None:
+            return
+        found, points = self._found, {"up": self._found.up_points, "down": self._found.down_points}
+        kept = [pin.data for pin in self.pins if len(pin.data["w"])]
+        weights = np.concatenate([found.step_lines["w"], *(c["w"] for c in (*points.values(), *kept))])
+        sizes = [found.step_lines["up"], found.step_lines["down"], *(c["low"] for c in points.values()),
+                 *(c["high"] for c in points.values()), [0.0],
+                 *(c[n] for c in kept for n in ("up", "down"))]  # fmt: skip
+        sizes = np.concatenate(sizes)
+        set_range(self.x_range, *round_out(float(weights.min()), float(weights.max())))
+        set_range(self.y_range, *round_out(float(sizes.min()), float(sizes.max())))
 
 
 class SymmetryPlot(_Plot):
@@ -136,11 +173,11 @@ class SymmetryPlot(_Plot):
         _, top = round_out(0, max(bars["count"]))
         line = [] if found.symmetry is None else [found.symmetry]
         self.nominal.data = {"w": line, "bottom": [0] * len(line), "top": [top] * len(line)}
-        set_range(self.figure.x_range, *round_out(min([bars["left"][0], *line]), max([bars["right"][-1], *line])))
-        set_range(self.figure.y_range, 0, top)
+        set_range(self.x_range, *round_out(min([bars["left"][0], *line]), max([bars["right"][-1], *line])))
+        set_range(self.y_range, 0, top)
 
 
 def _why_none(found: Response) -> str:
     if not found.request.device.pulsed:
-        return "The ideal device has no bounds and the same step everywhere: there is no point to find."
+        return f"{found.request.device.title}: no bounds and the same step everywhere, there is no point to find."
     return "Up and down step are equal everywhere or nowhere within the bounds of every simulated device."

@@ -14,13 +14,17 @@ from engine.errors import OhmscapeError
 from explorer.labs import link
 from explorer.labs.state import DeviceState
 from explorer.views import address, theme
+from explorer.views.live import served
 from explorer.views.upload import Upload
 
 STATE_ARGUMENT = "state"
 LIMIT_MB = 1
 """Largest TOML file taken; a device with every parameter and its sources takes about 5 kB."""
 
-_WATCHED = ["revision", "seed", "n_devices", "n_pulses"]
+_WATCHED = ["revision", "pinned", "seed", "n_devices", "n_pulses"]
+_TOO_LONG = (
+    f"The tables on show do not fit into a link of {link.MAX_CHARACTERS} characters. Save the device as TOML instead."
+)
 _SETTLE_MS = 400  # the address follows a drag once it rests, not at every step of it
 
 # The clipboard needs a secure page (https or this machine); elsewhere the old command still works.
@@ -84,6 +88,7 @@ class SharePanel(Viewer):
         super().__init__()
         self.state = state
         self.link, self.toml, self.snippet = _Text("link"), _Text("TOML", "device.toml"), _Text("code", "device.py")
+        self.too_long = theme.warning_box(visible=False, margin=(8, 0))
         self.pasted = theme.text_area("TOML or link", placeholder="Paste a device file or a link here")
         self.load = theme.button("Load", icon="input", primary=True)
         self.load.on_click(lambda _: self.take(self.pasted.value))
@@ -114,14 +119,16 @@ class SharePanel(Viewer):
             sizing_mode="stretch_width", margin=(8, 0, 0, 0),
         )  # fmt: skip
         texts = {"Link": self.link, "TOML": self.toml, "Python": self.snippet}
-        sections = theme.tabs(*((name, text.view) for name, text in texts.items()), ("Import", way_in))
+        views = {name: text.view for name, text in texts.items()}
+        views["Link"] = pn.Column(self.too_long, self.link.view, sizing_mode="stretch_width", margin=0)
+        sections = theme.tabs(*views.items(), ("Import", way_in))
         subtitle = "A link that restores everything on show, files for elsewhere."
         return theme.card("Share", sections, subtitle=subtitle)
 
     def _changed(self, *events) -> None:
         """Follow the state once it rests."""
         doc = pn.state.curdoc
-        if not address.served():
+        if not served():
             self._show()
             return
         if self._settling is not None:
@@ -135,10 +142,17 @@ class SharePanel(Viewer):
     def _show(self) -> None:
         state = self.state
         text = link.encode(state)
-        self.link.text = f"{address.base() or 'device_lab'}?{STATE_ARGUMENT}={text}"
+        self._show_link(text)
         self.toml.text = presets.dumps(state.device, title=title(state), note=_note(state))
         self.snippet.text = state.device.to_snippet()
-        self.entry.put(text)
+
+    def _show_link(self, text: str) -> None:
+        fits = len(text) <= link.MAX_CHARACTERS
+        self.link.view.visible = fits
+        theme.say_warning(self.too_long, "" if fits else _TOO_LONG, "No link.")
+        if fits:
+            self.link.text = f"{address.base() or 'device_lab'}?{STATE_ARGUMENT}={text}"
+        self.entry.put(text if fits else "")
 
     def _take_file(self, name: str, content: bytes) -> None:
         try:

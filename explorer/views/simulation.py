@@ -23,7 +23,7 @@ class SimulationPanel(Viewer):
         self._state = state
         self.boxes = {name: self._box(name) for name in _LABELS}
         self.redraw = theme.icon_button("casino", "Draw other devices: next seed")
-        self.redraw.on_click(lambda _: state.param.update(seed=state.seed + 1))
+        self.redraw.on_click(self._next_seed)
         state.param.watch(self._sync, list(_LABELS))
         line = pn.Row(*self.boxes.values(), self.redraw, sizing_mode="stretch_width", margin=(8, 0))
         self._view = pn.Column(theme.heading("Simulation"), line, sizing_mode="stretch_width", margin=(16, 0))
@@ -31,8 +31,11 @@ class SimulationPanel(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
+    def _next_seed(self, event: object) -> None:
+        self._state.seed += 1
+
     def _box(self, name: str) -> NumberBox:
-        doc = DeviceState.param[name].doc
+        doc = DeviceState.param[name].doc or ""
         box = NumberBox(
             _LABELS[name], getattr(self._state, name), doc=doc, check=lambda number: self._check(name, number),
             width=None, margin=(0, 6, 0, 0),

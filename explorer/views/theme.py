@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
-from bokeh.models import Legend
+from bokeh.models import BasicTickFormatter
+from bokeh.models.annotations import Legend
 from bokeh.plotting import figure as bokeh_figure
 from panel.util import edit_readonly
 from panel.viewable import Viewable
@@ -24,6 +25,7 @@ from explorer.palette import (  # noqa: F401  (views take their colours from her
     MODEL,
     NEUTRAL,
     NOMINAL,
+    PINNED,
     SERIES,
     TRACE_ALPHA,
     UP,
@@ -79,7 +81,7 @@ _HIDDEN_LABEL = {
 _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
 
 
-def page(title: str, *, main: list, sidebar: list = (), header: list = ()) -> pmui.Page:
+def page(title: str, *, main: list, sidebar: Sequence = (), header: Sequence = ()) -> pmui.Page:
     """Return the served page: header with theme toggle, sidebar, main area."""
     made = pmui.Page(
         title=title,
@@ -102,7 +104,7 @@ def root(*objects: Any, **layout: Any) -> pmui.Column:
     return pmui.Column(*objects, theme_config=THEME_CONFIG, **{"sizing_mode": "stretch_width"} | layout)
 
 
-def card(title: str, *objects: Any, subtitle: str = "", actions: list = (), **layout: Any) -> pmui.Paper:
+def card(title: str, *objects: Any, subtitle: str = "", actions: Sequence = (), **layout: Any) -> pmui.Paper:
     """Return a framed section: title, optional one-line subtitle and buttons at the right, then the contents."""
     head = heading(title, subtitle)
     top = pn.Row(head, *actions, sizing_mode="stretch_width", margin=(0, 0, 8, 0)) if actions else head
@@ -239,7 +241,7 @@ def number_box(text: str, unit: str, *, label: str, width: int = 124, **kw: Any)
 
     A text box, because the kit's number box drops ``1e-3`` and turns NaN silently into the old value.
     """
-    root = {"paddingRight": "8px", "fontVariantNumeric": "tabular-nums", "fontSize": "13.5px"}
+    root: dict[str, Any] = {"paddingRight": "8px", "fontVariantNumeric": "tabular-nums", "fontSize": "13.5px"}
     if unit != "1":
         root["&::after"] = {"content": f'"{unit}"', "color": "text.secondary", "fontSize": "12px", "marginLeft": "4px"}
     return pmui.TextInput(
@@ -317,7 +319,7 @@ def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: A
     plot.toolbar.autohide = True
     plot.outline_line_color = None
     for axis in plot.axis:
-        axis.formatter.power_limit_low = -5  # 0.002 rather than 2.000e-3
+        axis.formatter = BasicTickFormatter(power_limit_low=-5)  # 0.002 rather than 2.000e-3
     return plot
 
 

@@ -13,6 +13,7 @@ from engine.errors import OhmscapeError
 from explorer import jobs
 from explorer.labs.state import DeviceState
 from explorer.views import address, theme
+from explorer.views.live import together
 from explorer.views.share import title
 from explorer.views.training_data import History, Outcome
 from explorer.views.training_job import FollowedJob, Runner, ahead, differences, duration, find
@@ -135,7 +136,7 @@ class TrainingPanel(Viewer):
 
     def _draw_news(self) -> None:
         began = time.monotonic()
-        with pn.io.hold(pn.state.curdoc):
+        with together():
             self._draw()
         self._undrawn = False
         # Thousands of epochs take their time to draw: the page stays for its user nine tenths of the time.

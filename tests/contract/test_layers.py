@@ -23,8 +23,9 @@ ORDER = [
     ("engine.optim",),
     ("explorer.networks", "explorer.fitting", "explorer.palette"),
     ("explorer.experiments",),
-    ("explorer.results",),
+    ("explorer.results", "explorer.assessment"),
     ("explorer.jobs",),
+    ("explorer.assessment",),
     ("explorer.labs.link", "explorer.labs.state"),  # parameters only: what a view is given
     ("explorer.views", "explorer.figures"),
     ("explorer.labs",),
@@ -34,7 +35,14 @@ ORDER = [
 ]
 RANK = {prefix: rank for rank, line in enumerate(ORDER) for prefix in line}
 GUI = {"panel", "holoviews", "bokeh", "panel_material_ui", "matplotlib"}
-WITHOUT_GUI = ("explorer.networks", "explorer.fitting", "explorer.experiments", "explorer.results", "explorer.jobs")
+WITHOUT_GUI = (
+    "explorer.networks",
+    "explorer.fitting",
+    "explorer.experiments",
+    "explorer.results",
+    "explorer.assessment",
+    "explorer.jobs",
+)
 ENGINE_NEEDS = {"numpy", "torch", "param", "tomli_w"}
 
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import panel as pn
@@ -72,9 +72,7 @@ def test_lab_is_a_cell_value_that_renders():
 
 def test_lab_shown_twice_follows_one_state():
     lab = DeviceLab(**SMALL)
-    sliders = [
-        next(s for s in lab.__panel__().select(theme.Slider) if s.label == "dw_min") for _ in range(2)
-    ]
+    sliders = [next(s for s in lab.__panel__().select(theme.Slider) if s.label == "dw_min") for _ in range(2)]
     sliders[0].value = -2.0
     assert lab.state.device.dw_min == 0.01
     assert sliders[1].value == pytest.approx(-2.0)
@@ -86,18 +84,24 @@ def test_page_shows_what_went_wrong_with_a_link():
     assert any("is no link" in text for text in texts)
 
 
-def test_picker_chosen_preset_and_class_are_shown(monkeypatch):
-    told = presets.info
-    monkeypatch.setattr(presets, "info", lambda name: replace(told(name), not_modelled=("read disturb",)))
+def test_picker_chosen_preset_and_class_are_shown():
     state = DeviceState()
     picker = DevicePicker(state)
     picker.select.value = "preset:capacitor_14nm_2018"
     assert state.preset == "capacitor_14nm_2018"
-    assert "read disturb" in picker.about.object  # what is left out is said
     assert "VLSI" in picker.about.object
     picker.select.value = "class:soft_bounds"
     assert (state.preset, state.device.stem()) == ("", "soft_bounds")
     assert "Not a published device" in picker.about.object
+
+
+def test_picker_says_what_a_preset_leaves_out(monkeypatch):
+    whole = presets.info("capacitor_14nm_2018")
+    partial = dataclasses.replace(whole, not_modelled=("charge leaks < slowly",))
+    monkeypatch.setattr(presets, "info", lambda name: partial if name == whole.name else whole)
+    about = DevicePicker(DeviceState("capacitor_14nm_2018")).about.object
+    assert "Not modelled" in about
+    assert "charge leaks &lt; slowly" in about
 
 
 def test_picker_follows_undo():

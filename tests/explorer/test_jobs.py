@@ -337,6 +337,7 @@ def test_runner_with_a_dead_address_fails_the_job_and_names_it(probe, monkeypatc
 
 
 def test_runner_is_one_for_all_sessions_until_shut_down(monkeypatch):
+    jobs.shutdown()  # of what other tests left
     monkeypatch.setenv("OHMSCAPE_SCHEDULER", "tcp://somewhere:8786")
     one = jobs.runner()
     assert jobs.runner() is one

@@ -48,7 +48,7 @@ def test_panel_every_class_has_a_row_for_each_parameter(stem: str):
         if about["kind"] == "number":
             assert float(field.box.value) == getattr(state.device, name)
         if about["kind"] == "table":
-            assert list(map(float, field.box.value.split(","))) == getattr(state.device, name)
+            assert [float(v) for v in field.box.value.split(",")] == getattr(state.device, name)
 
 
 @pytest.mark.parametrize("stem", devices.names())
@@ -241,44 +241,54 @@ def test_choice_selected_sets_device(state: DeviceState, panel: ParameterPanel):
     assert panel.fields["mode"].select.value == "slow"
 
 
-def test_table_typed_with_commas_sets_the_list_and_undoes():
-    state = DeviceState()
-    panel = ParameterPanel(state)
+@pytest.fixture
+def table(state: DeviceState, panel: ParameterPanel):
     state.load_class("lookup_table")
-    box = panel.fields["mean_up"].box
-    box.value = "0.002, 1e-3,0.004 "
-    assert state.device.mean_up == [0.002, 0.001, 0.004]
-    assert box.value == "0.002, 0.001, 0.004"
+    return panel.fields["mean_up"]
+
+
+@pytest.mark.parametrize("text", ["0.001, 2e-3, 0.003", "0.001 2e-3 0.003", "[0.001; 2e-3; 0.003],"])
+def test_table_typed_sets_list_and_shows_nodes(state: DeviceState, table, text: str):
+    table.box.value = text
+    assert state.device.mean_up == [0.001, 0.002, 0.003]
+    assert table.box.value == "0.001, 0.002, 0.003"
+    assert "3 nodes" in table.nodes.object
     state.undo()
-    assert box.value == "0.001"
+    assert table.box.value == "0.001"
+    assert "1 node:" in table.nodes.object
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"), [("0.1, x", r"mean_up[1] = 'x'"), ("", "mean_up = []"), ("1, nan", "[1] = nan")]
+    ("name", "text", "rule"),
+    [
+        ("mean_up", "", "must be a list"),
+        ("mean_up", "0.1, much", "mean_up[1]"),
+        ("mean_up", "0.1, nan", "is not allowed"),
+        ("spread_up", "0.1, -0.1", "not below 0"),
+    ],
 )
-def test_table_typed_nonsense_keeps_the_device_and_says_why(typed: str, told: str):
-    state = DeviceState()
-    panel = ParameterPanel(state)
-    state.load_class("lookup_table")
-    box = panel.fields["mean_up"].box
-    box.value = typed
-    assert state.device.mean_up == [0.001]
-    assert told in panel.fields["mean_up"].problem.object.replace("&#x27;", "'").replace("&#39;", "'")
-    assert box.error_state
-    assert box.value == typed
+def test_table_typed_nonsense_keeps_device_and_says_why(state, panel, table, name: str, text: str, rule: str):
+    before, field = state.device, panel.fields[name]
+    field.box.value = text
+    assert state.device is before
+    assert rule in field.problem.object
+    assert field.problem.visible
+    assert field.box.error_state
+    assert field.box.value == text
 
 
-def test_tables_of_one_length_are_changed_together_through_a_link():
-    """Piecewise lists must be equally long: one alone is refused with the remedy; a link carries both."""
-    state = DeviceState()
-    panel = ParameterPanel(state)
+def test_table_lengths_that_do_not_fit_are_refused(state: DeviceState, panel: ParameterPanel):
     state.load_class("piecewise_step")
-    panel.fields["piecewise_up"].box.value = "1, 2"
-    assert "equally long" in state.problem
-    state.set(piecewise_up=[1.0, 2.0], piecewise_down=[2.0, 1.0])
-    other = DeviceState()
-    other.from_query(state.to_query())
-    assert other.device == state.device
+    panel.fields["piecewise_up"].box.value = "1, 0.5"
+    assert state.device.piecewise_up == [1.0]
+    assert "equally long" in panel.fields["piecewise_up"].problem.object
+
+
+def test_table_nodes_long_list_is_shown_in_full(state: DeviceState, table):
+    values = [0.001 + k * 1e-7 for k in range(500)]
+    state.set(mean_up=values)
+    assert [float(v) for v in table.box.value.split(",")] == values
+    assert "500 nodes" in table.nodes.object
 
 
 @pytest.mark.parametrize("stem", devices.names())
@@ -288,7 +298,8 @@ def test_tooltip_tells_meaning_unit_default_and_source(stem: str):
     state.load_class(stem)
     for name, field in panel.fields.items():
         about = state.device.describe(name)
-        widget = getattr(field, {"number": "slider", "flag": "switch", "table": "box"}[about["kind"]])
+        widget = {"number": "slider", "flag": "switch", "choice": "select", "table": "box"}[about["kind"]]
+        widget = getattr(field, widget)
         assert about["doc"] in widget.description
         assert about["source"] in widget.description
         if about["kind"] == "number":

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from engine import devices, presets
 from engine.errors import ParameterError
+from explorer.assessment import FAIL, MARGINAL, PASS, limits
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import read_measured
 from explorer.labs.state import DeviceState
 from explorer.views import response_data
+from explorer.views.diagnosis import amount, badge
 from explorer.views.live import LatestWins
 from explorer.views.ranges import round_out
 from explorer.views.response import ResponseView
@@ -37,9 +39,7 @@ def view(state: DeviceState) -> ResponseView:
 
 
 def computed(state: DeviceState):
-    return PulseResponse(
-        device=state.device, n_devices=state.n_devices, n_pulses=state.n_pulses, seed=state.seed
-    ).run()
+    return PulseResponse(device=state.device, n_devices=state.n_devices, n_pulses=state.n_pulses, seed=state.seed).run()
 
 
 def assert_curves_are_of(view: ResponseView, ds) -> None:
@@ -254,3 +254,32 @@ def test_latest_wins_without_event_loop_draws_before_it_returns():
     drawn = []
     LatestWins(lambda asked: asked + 1, drawn.append).request(1)
     assert drawn == [2]
+
+
+def test_diagnosis_follows_the_device(state: DeviceState, view: ResponseView):
+    assert "noise to step" in view.diagnosis.verdict.object
+    assert "outside" in view.diagnosis.table.object
+    state.load_preset("idealized_symmetric")
+    assert "Keeps all" in view.diagnosis.verdict.object
+    assert "outside" not in view.diagnosis.table.object
+    assert view.diagnosis.table.object.count(">within</span>") == len(limits())
+
+
+@pytest.mark.parametrize("status", [PASS, MARGINAL, FAIL])
+def test_badge_tells_by_sign_and_word_not_by_colour_alone(status: str):
+    others = {badge(s).partition(">")[2] for s in (PASS, MARGINAL, FAIL) if s != status}
+    assert badge(status).partition(">")[2] not in others
+    assert "<svg" in badge(status)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (float("nan"), "%", "–"),
+        (float("inf"), "states", "∞"),
+        (1250.4, "states", "1\u202f250"),
+        (2.6149, "%", "2.61&nbsp;%"),
+    ],
+)
+def test_amount_shows_three_digits(value: float, unit: str, text: str):
+    assert amount(value, unit) == text

@@ -52,6 +52,30 @@ def test_link_of_a_fitted_device_keeps_all_its_values():
     assert other.device == state.device
 
 
+def test_link_and_toml_of_a_table_device_come_back():
+    state, other = DeviceState(), DeviceState()
+    state.load_class("lookup_table")
+    state.set(mean_up=[0.0031, 0.0002, 1e-9], spread_down=[0.1, 0.0])
+    assert restore(other, link.encode(state)) == ""
+    assert other.device == state.device
+    panel = SharePanel(other)
+    other.load_preset("capacitor_14nm_2018")
+    assert panel.take(presets.dumps(state.device, title="table"))
+    assert other.device == state.device
+
+
+def test_panel_table_too_long_for_a_link_says_so():
+    state = DeviceState()
+    panel = SharePanel(state)
+    state.load_class("lookup_table")
+    state.set(mean_up=[0.001 + k * 1.0000001e-7 for k in range(2000)])
+    assert panel.too_long.visible
+    assert not panel.link.view.visible
+    state.undo()
+    assert not panel.too_long.visible
+    assert panel.link.view.visible
+
+
 def test_link_needs_no_escaping(edited):
     assert set(link.encode(edited)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
