@@ -102,7 +102,10 @@ def _name(preset: str, device: Device) -> str:
 
 def comparison_markup(named: list[tuple[str, Device]]) -> str:
     """Return the key numbers of devices as HTML, a row each."""
-    numbers = {name: {t[0]: t for t in tiles(device, device.symmetry_point())} for name, device in named}
+    numbers = {
+        name: {t[0]: t for t in tiles(device, device.n_states, device.granularity, device.symmetry_point())}
+        for name, device in named
+    }
     labels = dict.fromkeys(label for found in numbers.values() for label in found)
     explained = {label: next(f[label] for f in numbers.values() if label in f) for label in labels}
     columns = [("Device", "")] + [(theme.axis_label(n, explained[n][2]), explained[n][3]) for n in labels]
