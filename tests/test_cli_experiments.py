@@ -77,6 +77,7 @@ def test_options_list_of_directions_is_a_custom_schedule():
         ("dw_min=-1", r"dw_min = -1 w: is outside its bounds"),
         ("dw_min=big", r"dw_min = 'big' w: must be a number"),
         ("dw_min=nan", r"must not be NaN"),
+        ("dw_min=0.1,0.2", r"dw_min = \[0.1, 0.2\] w: must be a number"),
         ("forwad.out_noise=1", "Did you mean 'forward'"),
         ("forward.nois=1", "there is no such parameter"),
     ],

@@ -21,6 +21,7 @@ from engine import presets
 from engine.devices import Device
 from engine.tiles import Tile
 from explorer import palette
+from explorer.assessment import write_noise
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "presets"
@@ -113,7 +114,7 @@ def derived(device: Device, peer: dict | None) -> str:
           for word, way in (("up", 1), ("down", -1))
           for place, w, key in (("w_min", low, "at_w_min"), ("0", 0.0, "at_0"), ("w_max", high, "at_w_max"))),
         ["noise of one up pulse at 0 [w]", float(device.step_noise(0.0, 1)), "cycle_noise_std_abs_at_0"],
-        ["write error [w]", getattr(device, "write_noise_std", 0.0) * device.dw_min, "write_noise_std_abs"],
+        ["write error [w]", write_noise(device) or 0.0, "write_noise_std_abs"],
         ["noise-free pulses from w_min to w_max (less 0.1 % of the range)", crossing(device, 1),
          "noise_free_pulses_w_min_to_w_max_minus_0p1pct"],
         ["noise-free pulses back", crossing(device, -1), "noise_free_pulses_w_max_to_w_min_plus_0p1pct"],

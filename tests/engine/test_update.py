@@ -181,6 +181,31 @@ def test_counts_on_one_line_are_correlated_by_their_shared_train(row):
     assert row_cov > judge.Z * 0.01  # so the sample above would show independent counts
 
 
+@pytest.mark.conformance("T25", "T26")
+@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("row", TABLE)
+def test_counts_of_a_large_batch_have_the_same_statistics(row, seed):
+    """20 000 samples of one batch, counted before any device moves: moments, and covariances on lines and across."""
+    options, lr, length, _, _ = TABLE[row]
+    x, d = (torch.tensor(v, dtype=torch.float32).expand(20_000, -1).contiguous() for v in (X, D))
+    signed = UpdateParameters(**options).job(x, d, lr, STEP).coincidences(seed, 0).numpy()
+    np.testing.assert_array_equal(np.sign(signed) * np.sign(np.outer(D, X)) <= 0, True)
+    n = np.abs(signed).astype(float)
+    _, p, q = scales(options, lr)
+    for i in range(2):
+        for j in range(3):
+            hit, sample = p[j] * q[i], n[:, i, j]
+            if hit < 1:
+                judge.mean(sample, length * hit, what=f"mean {i} {j}")
+                assert sample.var() == pytest.approx(length * hit * (1 - hit), rel=0.06 if length * hit >= 1 else 0.12)
+    if q[0] < 1:
+        judge.covariance(n[:, 0, 0], n[:, 0, 1], length * q[0] * (1 - q[0]) * p[0] * p[1], what="same row")
+    if p[1] < 1:
+        judge.covariance(n[:, 0, 1], n[:, 1, 1], length * p[1] * (1 - p[1]) * q[0] * q[1], what="same column")
+    if q[1] < 1:
+        judge.covariance(n[:, 0, 1], n[:, 1, 2], 0.0, what="across")
+
+
 def test_counts_of_successive_samples_are_independent():
     n = np.abs(counts({}, 0.01, seed=4)).reshape(-1, COPIES, 2, 3)
     judge.correlation(n[1:, :, 0, 1], n[:-1, :, 0, 1], 0.0, within=judge.Z / np.sqrt(20_000))
