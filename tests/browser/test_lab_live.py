@@ -128,7 +128,7 @@ def test_closed_group_opened_shows_its_parameters(lab):
 def test_ideal_device_chosen_shows_empty_state_for_symmetry(lab):
     lab.page.get_by_role("combobox", name="Device").click()
     lab.page.get_by_role("menuitem", name="Ideal (floating point)").click()
-    lab.sees("The ideal device has no bounds")
+    lab.sees("no bounds and the same step everywhere")
     lab.sees("∞")
     lab.sees("Class defaults")
 
