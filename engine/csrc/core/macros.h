@@ -4,9 +4,14 @@
 #pragma once
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define OHM_GPU 1
 #define OHM_HD __host__ __device__ __forceinline__
+#define OHM_PRAGMA(text) _Pragma(#text)
+#define OHM_UNROLL(count) OHM_PRAGMA(unroll count)
 #else
 #define OHM_HD inline __attribute__((always_inline))
+#define OHM_PRAGMA(text) _Pragma(#text)
+#define OHM_UNROLL(count) OHM_PRAGMA(GCC unroll count)
 #endif
 
 // Every instruction-set variant lives in a namespace of its own: otherwise the linker would keep one

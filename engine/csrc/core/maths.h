@@ -9,6 +9,11 @@ namespace OHM_NS {
 
 using namespace ohm_types;
 
+#if defined(OHM_GPU)
+OHM_HD u32 bits_of(float value) { return __float_as_uint(value); }
+OHM_HD float float_of(u32 bits) { return __uint_as_float(bits); }
+OHM_HD float square_root(float v) { return __fsqrt_rn(v); }
+#else
 OHM_HD u32 bits_of(float value) {
   u32 bits;
   __builtin_memcpy(&bits, &value, 4);
@@ -21,16 +26,13 @@ OHM_HD float float_of(u32 bits) {
   return value;
 }
 
+OHM_HD float square_root(float v) { return __builtin_sqrtf(v); }
+#endif
+
 OHM_HD float smaller(float a, float b) { return a < b ? a : b; }
 OHM_HD float larger(float a, float b) { return a > b ? a : b; }
 OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }
 OHM_HD float clamped(float v, float low, float high) { return smaller(larger(v, low), high); }
-
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-OHM_HD float square_root(float v) { return __fsqrt_rn(v); }
-#else
-OHM_HD float square_root(float v) { return __builtin_sqrtf(v); }
-#endif
 
 // Round half to even for |v| < 2^22; larger values carry no fraction that a converter code could use.
 OHM_HD float rounded(float v) {

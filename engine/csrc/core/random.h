@@ -39,7 +39,7 @@ struct Words {
 
 OHM_HD Words philox(u64 key, u32 c0, u32 c1, u32 c2, u32 c3) {
   u32 k0 = (u32)key, k1 = (u32)(key >> 32);
-#pragma GCC unroll 10
+  OHM_UNROLL(10)
   for (int round = 0; round < 10; ++round) {
     u64 a = (u64)c0 * 0xD2511F53u, b = (u64)c2 * 0xCD9E8D57u;
     u32 n0 = (u32)(b >> 32) ^ c1 ^ k0, n2 = (u32)(a >> 32) ^ c3 ^ k1;
@@ -64,7 +64,7 @@ struct Normals {
 // Box-Muller on both pairs: exact normals up to the 31-bit resolution of the uniform (|z| < 6.7).
 OHM_HD Normals normals_of(const Words& words) {
   Normals out;
-#pragma GCC unroll 2
+  OHM_UNROLL(2)
   for (int pair = 0; pair < 2; ++pair) {
     float radius = square_root(-2.0f * natural_log(unit_interval(words.v[2 * pair])));
     SinCos turn = sin_cos_turns(unit_interval(words.v[2 * pair + 1]));

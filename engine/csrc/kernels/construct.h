@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device-to-device draws, and writing a weight from outside.
+// Device-to-device draws, and writing a weight from outside: the CPU's loops.
 #pragma once
-#include "core/pulsed.h"
+#include "kernels/crosspoint.h"
 #include "kernels/lanes.h"
 
 namespace OHM_NS {
-
-using ohm_ops::TileView;
-
-template <class D>
-OHM_HD typename D::Cell draw_device(const typename D::Params& p, const Draws& draws, bool last_column) {
-  typename D::Cell cell;
-  if constexpr (D::draws_common) draw_common(cell, p, draws, last_column);
-  D::draw(cell, p, draws);
-  return cell;
-}
 
 template <class D>
 void construct_tile(const TileView& tile, float* const* cells) {
@@ -26,23 +16,6 @@ void construct_tile(const TileView& tile, float* const* cells) {
       auto cell = draw_device<D>(params, Draws{tile.seed, (u32)e}, j == tile.in - 1);
       to_arrays(cell, cells, e);
     }
-}
-
-// The frozen error between what the device holds and what a read sees; zero for classes without write noise.
-template <class D>
-OHM_HD float write_noise_of(const typename D::Params& p) {
-  if constexpr (D::has_write_noise)
-    return p.write_noise_std * p.dw_min;
-  else
-    return 0.0f;
-}
-
-template <class D>
-OHM_HD bool noise_on_set(const typename D::Params& p) {
-  if constexpr (D::has_write_noise)
-    return p.apply_write_noise_on_set > 0.0f;
-  else
-    return false;
 }
 
 template <class D>
@@ -59,7 +32,7 @@ void set_tile_weights(const TileView& tile, const float* target, u64 step) {
       i64 e = first + l;
       float w = D::clip_written(target[e], from_arrays<typename D::Cell>(tile.cells, e));
       tile.hidden[e] = w;
-      tile.apparent[e] = noise > 0.0f ? w + noise * z.normal[0][l] : w;
+      tile.apparent[e] = with_noise(w, noise, z.normal[0][l]);
     }
   }
 }

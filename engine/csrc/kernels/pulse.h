@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole sequence of explicit pulses on every device of a tile, with traces: response curves in one call.
 #pragma once
-#include "kernels/construct.h"
+#include "kernels/crosspoint.h"
+#include "kernels/lanes.h"
 
 namespace OHM_NS {
 
 using ohm_ops::PulseJob;
-
-// One programming pulse, the only place where a step is applied.
-template <class D>
-OHM_HD float pulsed(float w, float direction, float xi, const typename D::Cell& c, const typename D::Params& p) {
-  Step s = D::step(w, direction, c, p);
-  return D::clip(w + direction * (s.mean + s.spread * xi), c);
-}
 
 template <class D>
 struct PulseLanes {
@@ -31,11 +25,10 @@ template <class D>
 inline void pulse_lanes(PulseLanes<D>& s, int draw, const typename D::Params& p, float noise) {
   const float *xi = s.cycle.normal[draw], *eta = s.write.normal[draw];
   for (int l = 0; l < kLanes; ++l) {
-    float w = s.hidden[l], way = s.direction[l];
-    float next = pulsed<D>(w, way, xi[l], s.cells.at(l), p);
-    next = way == 0.0f ? w : next;
-    s.hidden[l] = next;
-    s.apparent[l] = way == 0.0f ? s.apparent[l] : (noise > 0.0f ? next + noise * eta[l] : next);
+    const Weights now{s.hidden[l], s.apparent[l]};
+    const Weights next = after_pulse<D>(now, s.direction[l], xi[l], eta[l], s.cells.at(l), p, noise);
+    s.hidden[l] = next.hidden;
+    s.apparent[l] = next.apparent;
   }
 }
 
