@@ -25,6 +25,8 @@ except ImportError as error:  # a source tree on the path that was never built, 
 _SERIAL_WORK = 1 << 17
 
 STREAMS: dict[str, int] = dict(_core.streams())
+SPAN: int = _core.span
+"""Columns of a row whose draws a parallel update numbers together."""
 
 
 def build_info() -> dict:
@@ -97,7 +99,7 @@ def element_uniforms(seed: int, stream: str, step: int, count: int, block: int =
 
 
 def maths(name: str, value: float) -> float:
-    """Return a kernel's own ``log``, ``exp``, ``sin_turns``, ``cos_turns`` or ``round`` of ``value``."""
+    """Return a kernel's own ``log``, ``exp``, ``sin``, ``cos`` (within +-pi/4) or ``round`` of ``value``."""
     return _core.maths(name, value)
 
 

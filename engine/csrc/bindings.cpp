@@ -13,6 +13,7 @@
 #include "core/ops.h"
 #include "core/periphery.h"
 #include "core/time.h"
+#include "kernels/masks.h"
 
 namespace py = pybind11;
 using namespace ohm_ops;
@@ -190,31 +191,34 @@ struct Update {
 // The buffers of one update.
 struct UpdateScratch {
   std::vector<SampleScale> scales;
-  i64 words;
-  std::vector<u32> x_train, d_train;
+  i32 longest = 1;
+  i64 words, mask_words;
+  std::vector<u64> x_mask, levels;
+  std::vector<u32> d_train;
   std::vector<float> x_level, d_level;
 
-  UpdateScratch(const Update& u, i64 out, i64 in) {
-    i32 longest = 1;
+  UpdateScratch(const Update& u, i64 out, i64 in, int threads) {
     for (i64 t = 0; t < u.samples; ++t) {
       scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
       longest = u.length[t] > longest ? u.length[t] : longest;
     }
     const bool trains = u.kind == kStochastic;
     words = (longest + 31) / 32;
-    x_train.resize(trains ? u.samples * words * in : 0), d_train.resize(trains ? u.samples * words * out : 0);
+    mask_words = OHM_NS::mask_words(in);
+    levels.resize(threads * OHM_NS::level_words(longest));
+    x_mask.resize(trains ? u.samples * longest * mask_words : 0), d_train.resize(trains ? u.samples * words * out : 0);
     x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
   }
   UpdateJob job(const Update& u) {
-    return {floats(u.x), floats(u.d), scales.data(), u.samples, words, u.first_step, u.kind, u.x_res, u.d_res,
-            u.sto_round, u.negative, x_train.data(), d_train.data(), x_level.data(), d_level.data()};
+    return {floats(u.x), floats(u.d), scales.data(), u.samples, longest, words, mask_words, u.first_step, u.kind, u.x_res, u.d_res,
+            u.sto_round, u.negative, x_mask.data(), d_train.data(), x_level.data(), d_level.data(), levels.data()};
   }
 };
 
 void update(const Tile& tile, const Update& u) {
   const DeviceOps& ops = device(tile.stem);
   py::gil_scoped_release release;
-  UpdateScratch scratch(u, tile.out, tile.in);
+  UpdateScratch scratch(u, tile.out, tile.in, tile.threads);
   auto cells = tile.cell_pointers();
   ops.update(tile.view(cells), scratch.job(u));
 }
@@ -252,7 +256,7 @@ void act_in_time(const Tile& tile, const Time& time, const std::string& what) {
 void coincidences(const Update& u, i64 out, i64 in, u64 seed, Address counts) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
-  UpdateScratch scratch(u, out, in);
+  UpdateScratch scratch(u, out, in, 1);
   ops.coincidences(scratch.job(u), out, in, seed, reinterpret_cast<i32*>(counts));
 }
 
@@ -317,8 +321,8 @@ py::dict streams() {
 double maths(const std::string& name, float v) {
   if (name == "log") return OHM_NS::natural_log(v);
   if (name == "exp") return OHM_NS::exponential(v);
-  if (name == "sin_turns") return OHM_NS::sin_cos_turns(v).sin;
-  if (name == "cos_turns") return OHM_NS::sin_cos_turns(v).cos;
+  if (name == "sin") return OHM_NS::sin_cos(v).sin;
+  if (name == "cos") return OHM_NS::sin_cos(v).cos;
   if (name == "round") return OHM_NS::rounded(v);
   throw py::key_error(name);
 }
@@ -355,6 +359,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("use_isa", &use_isa);
   m.def("schema", &schema);
   m.def("periphery_schema", &periphery_schema);
+  m.attr("span") = OHM_NS::kSpan;
   m.def("streams", &streams);
   m.def("philox", &philox);
   m.def("normals", &normals);

@@ -129,6 +129,24 @@ class _NoDraws(Draws):
         return torch.ones(self._shape)
 
 
+def _spans(columns: int) -> int:
+    """Return how many blocks of columns number their draws together."""
+    return -(-columns // ops.SPAN)
+
+
+def _numbered(fires: torch.Tensor, used: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Number the pulses of one level (out, in), row by row and block by block, after the ``used`` (out, blocks) ones.
+
+    Crosspoints without a pulse get the number of the one before them, which nobody looks at. Returns the new ``used``.
+    """
+    numbers, after = [], []
+    for block, columns in enumerate(fires.split(ops.SPAN, dim=1)):
+        rank = columns.long().cumsum(1)
+        numbers.append((rank - 1).clamp(min=0) + used[:, block : block + 1])
+        after.append(used[:, block] + rank[:, -1])
+    return torch.cat(numbers, 1), torch.stack(after, 1)
+
+
 @dataclass
 class TensorArrays(ops.TileArrays):
     """The tile of a Python device: the kernels' calls, in tensor code, with the kernels' random numbers."""
@@ -162,11 +180,13 @@ class TensorArrays(ops.TileArrays):
         """Pulse the devices for every sample of the job, in order."""
         for t, signed in enumerate(job.coincidences(self.seed, first_step)):
             step, pulses, direction = first_step + t, signed.abs(), signed.sign().float()
+            used = torch.zeros(*pulses.shape[:1], _spans(pulses.shape[1]), dtype=torch.long)
             for k in range(int(pulses.max())):
-                if k & 3 == 0:
-                    cycle = self._normals("update_cycle", step, k >> 2)
-                self._fire(direction, pulses > k, cycle[k & 3])
-            self._renew(pulses > 0, self._normals("update_write", step)[0])
+                fires = pulses > k
+                numbers, used = _numbered(fires, used)
+                self._fire(direction, fires, self._run("update_cycle", step, numbers))
+            numbers, _ = _numbered(pulses > 0, torch.zeros_like(used))
+            self._renew(pulses > 0, self._run("update_write", step, numbers))
             self._count(signed.clamp(min=0), -signed.clamp(max=0))
 
     def draw_time(self, params: tuple[list[float], list[float]]) -> ops.TimeArrays:
@@ -193,6 +213,16 @@ class TensorArrays(ops.TileArrays):
 
     def _normals(self, stream: str, step: int, block: int = 0) -> torch.Tensor:
         return ops.element_normals(self.seed, stream, step, self.hidden.numel(), block).reshape(4, *self.hidden.shape)
+
+    def _run(self, stream: str, step: int, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the normals that a parallel update numbers so, (out, in): draws of a row's block of columns."""
+        blocks = _spans(numbers.shape[1])
+        element = torch.arange(numbers.shape[0])[:, None] * blocks + torch.arange(numbers.shape[1]) // ops.SPAN
+        calls = [
+            ops.element_normals(self.seed, stream, step, numbers.shape[0] * blocks, block)
+            for block in range(int(numbers.min()) >> 2, (int(numbers.max()) >> 2) + 1)
+        ]
+        return torch.stack(calls)[(numbers >> 2) - (int(numbers.min()) >> 2), numbers & 3, element]
 
     def _fire(self, direction: torch.Tensor, where: torch.Tensor, xi: torch.Tensor) -> None:
         mean, spread = self.device.cell_step(self.hidden, direction, self.cells)

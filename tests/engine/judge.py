@@ -30,6 +30,14 @@ def std(sample, expected: float, *, within: float, what: str = "std") -> None:
     assert abs(got / expected - 1) <= within, f"{what}: {got:.6g}, expected {expected:.6g} to {100 * within:.2g} %"
 
 
+def std_error(sample) -> float:
+    """Return the relative standard error of a standard deviation, from the sample's own fourth moment."""
+    values = _flat(sample)
+    centred = values - values.mean()
+    kurtosis = (centred**4).mean() / (centred**2).mean() ** 2
+    return np.sqrt((kurtosis - 1) / values.size) / 2
+
+
 def fraction(flags, expected: float, *, within: float, what: str = "fraction") -> None:
     """Fail unless the share of true ``flags`` is ``expected`` to the absolute limit ``within``."""
     got = _flat(flags).mean()

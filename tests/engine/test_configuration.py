@@ -181,7 +181,8 @@ def test_value_of_the_wrong_kind_raises_parameter_error_only(data, cls, wrong):
     field = cls.param[name]
     assume(not (isinstance(field, Flag) and isinstance(wrong, bool)))
     assume(not (isinstance(field, Choice) and isinstance(wrong, str) and wrong in field.objects))
-    assume(not (isinstance(field, Table) and isinstance(wrong, list) and wrong and np.isfinite(wrong).all()))
+    numbers = isinstance(wrong, (list, np.ndarray)) and len(wrong) and np.isfinite(wrong).all()
+    assume(not (isinstance(field, Table) and numbers))
     with pytest.raises(ParameterError, match=rf"^{cls.__name__}\.{name}(\[\d+\])? = "):
         cls(**{name: wrong})
 

@@ -238,7 +238,7 @@ def test_reset_with_a_subtracted_symmetry_point_goes_there_too(stem):
         Tile(20, 20, any_device.make(stem, **shared, subtract_symmetry_point=flag), seed=1) for flag in (False, True)
     )
     move = shifted.cells["reference"] - plain.cells["reference"]
-    assert move.min() > 0.01
+    assert (move.abs() > 0.01).float().mean() > 0.95  # else there is nothing to see
     torch.testing.assert_close(shifted.cells["reset_bias"], 0.05 + move, rtol=0, atol=1e-6)
     shifted.reset_columns()
     low, high = (torch.as_tensor(b) for b in shifted.device.cell_range(shifted.cells))

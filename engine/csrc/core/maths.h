@@ -42,27 +42,29 @@ OHM_HD float rounded(float v) {
 }
 
 // Natural logarithm of a positive normal number; relative error below 2e-7 (tests/engine/test_maths.py).
-// x = m 2^e with m in [sqrt(1/2), sqrt(2)); log m from the odd series in s = (m-1)/(m+1), |s| < 0.172,
-// whose first dropped term is 2 s^11/11 < 7e-10.
+// x = m 2^e with m in [sqrt(1/2), sqrt(2)); log m is odd in s = (m-1)/(m+1), |s| < 0.172: 2s + s^3 P(s^2), P the minimax
+// polynomial (its own error is 8e-10).
 OHM_HD float natural_log(float x) {
   i32 shifted = (i32)bits_of(x) - 0x3f3504f3;  // bits of sqrt(1/2)
   i32 exponent = shifted >> 23;
   float m = float_of((u32)(shifted & 0x007fffff) + 0x3f3504f3u);
   float s = (m - 1.0f) / (m + 1.0f);
   float q = s * s;
-  float tail = q * (0.66666667f + q * (0.4f + q * (0.28571429f + q * 0.22222222f)));
+  float tail = q * (0.66666776f + q * (0.39977542f + q * 0.29871729f));
   return (float)exponent * 0.69314718f + (2.0f * s + s * tail);
 }
 
-// e^x, saturating outside [-87, 88] where float runs out; relative error below 3e-7.
-// x = n ln2 + r, |r| <= ln2/2, Taylor to r^7 (dropped term 5e-9).
+// e^x, saturating outside [-86, 88] where float runs out; relative error below 3e-7.
+// x = n ln2 + r, |r| <= ln2/2; e^r by the minimax polynomial of degree 5 (its own error is 1.1e-7). Adding the shift
+// rounds to n and leaves n in the last bits of the sum, from where it goes into the result's exponent.
 OHM_HD float exponential(float x) {
-  float v = clamped(x, -87.0f, 88.0f);
-  float n = rounded(v * 1.44269504f);
+  const float shift = 12582912.0f;
+  float v = clamped(x, -86.0f, 88.0f);
+  float sum = v * 1.44269504f + shift;
+  float n = sum - shift;
   float r = (v - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.0f + r * (1.0f + r * (0.5f + r * (0.16666667f + r * (0.041666667f +
-            r * (0.0083333333f + r * (0.0013888889f + r * 0.00019841270f))))));
-  return p * float_of((u32)((i32)n + 127) << 23);
+  float p = 1.0f + r * (1.0f + r * (0.49999232f + r * (0.16667114f + r * (0.04189011f + r * 0.00831252f))));
+  return float_of(bits_of(p) + (bits_of(sum) << 23));
 }
 
 // base^power for base in [0, 1]; relative error about 3e-7 times |power log base|. 0^0 is 1.
@@ -75,18 +77,13 @@ struct SinCos {
   float sin, cos;
 };
 
-// Sine and cosine of 2 pi t, t in [0, 1]; absolute error below 2e-7.
-// One turn is cut into quarters, the angle within +-pi/4 goes into the Taylor series (dropped terms below 4e-8).
-OHM_HD SinCos sin_cos_turns(float t) {
-  float quarter = rounded(t * 4.0f);
-  float angle = (t * 4.0f - quarter) * 1.57079633f;
-  i32 k = (i32)quarter;
+// Sine and cosine of an angle within +-pi/4; relative error below 1.5e-7. Minimax polynomials with errors of their own of
+// 4e-9 and 4e-8.
+OHM_HD SinCos sin_cos(float angle) {
   float q = angle * angle;
-  float s = angle * (1.0f + q * (-0.16666667f + q * (0.0083333333f + q * (-0.00019841270f + q * 2.7557319e-6f))));
-  float c = 1.0f + q * (-0.5f + q * (0.041666667f + q * (-0.0013888889f + q * 2.4801587e-5f)));
-  float first = (k & 1) ? c : s;
-  float second = (k & 1) ? s : c;
-  return {float_of(bits_of(first) ^ ((u32)(k & 2) << 30)), float_of(bits_of(second) ^ ((u32)((k + 1) & 2) << 30))};
+  float s = angle + angle * (q * (-0.16666655f + q * (0.00833216f + q * -0.00019515f)));
+  float c = 1.0f + q * (-0.49999885f + q * (0.04165578f + q * -0.00135919f));
+  return {s, c};
 }
 
 }  // namespace OHM_NS

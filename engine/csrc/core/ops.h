@@ -44,16 +44,19 @@ struct UpdateJob {
   const float* d;  // (samples, out)
   const SampleScale* scales;
   i64 samples;
-  i64 words;  // 32-bit words per train
+  i32 longest;     // slots of the longest train
+  i64 words;       // 32-bit words per train of a row
+  i64 mask_words;  // 64-bit words per slot of all columns
   u64 first_step;
   i32 kind;
   float x_res, d_res;  // bin widths of the quantised probabilities or values, 0: off
   bool sto_round;
   bool negative;   // learning rate below zero: all directions reversed
-  u32* x_train;    // scratch: (samples, words, in)
-  u32* d_train;    // scratch: (samples, words, out)
+  u64* x_mask;     // scratch: (samples, longest, mask_words), the columns that fire in each slot
+  u32* d_train;    // scratch: (samples, words, out), the slots in which each row fires
   float* x_level;  // scratch of the deterministic kinds: (samples, in)
   float* d_level;  // (samples, out)
+  u64* levels;     // scratch: (threads, level_words(longest)), of kernels/masks.h
 };
 
 struct TimeJob {

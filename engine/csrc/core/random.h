@@ -55,23 +55,29 @@ OHM_HD Words draw_words(u64 seed, u32 stream, u64 step, u32 element, u32 block) 
 }
 
 // Uniform in (0, 1]: the word as a binary fraction, half a unit added so that 0 cannot occur.
-OHM_HD float unit_interval(u32 word) { return ((float)(i32)(word >> 1) + 0.5f) * 4.65661287e-10f; }
+OHM_HD float unit_interval(u32 word) { return float_of(bits_of((float)(i32)(word >> 1) + 0.5f) - (31u << 23)); }
+
+struct Pair {
+  float first, second;
+};
+
+// Box-Muller: two exact normals from two words, up to the 31-bit resolution of the radius (|z| < 6.7). The second word
+// names a direction: 30 bits an angle within +-pi/4, one bit the axis it is counted from, one the sign along that axis.
+OHM_HD Pair normal_pair(u32 first, u32 second) {
+  float radius = square_root(-2.0f * natural_log(unit_interval(first)));
+  SinCos turn = sin_cos((float)(i32)(second << 2) * 3.6572952e-10f);  // 2^-31 pi/4
+  float along = radius * float_of(bits_of(turn.cos) ^ ((second << 1) & 0x80000000u)), across = radius * turn.sin;
+  bool swapped = (i32)second < 0;
+  return {swapped ? across : along, swapped ? along : across};
+}
 
 struct Normals {
   float v[4];
 };
 
-// Box-Muller on both pairs: exact normals up to the 31-bit resolution of the uniform (|z| < 6.7).
 OHM_HD Normals normals_of(const Words& words) {
-  Normals out;
-  OHM_UNROLL(2)
-  for (int pair = 0; pair < 2; ++pair) {
-    float radius = square_root(-2.0f * natural_log(unit_interval(words.v[2 * pair])));
-    SinCos turn = sin_cos_turns(unit_interval(words.v[2 * pair + 1]));
-    out.v[2 * pair] = radius * turn.cos;
-    out.v[2 * pair + 1] = radius * turn.sin;
-  }
-  return out;
+  Pair a = normal_pair(words.v[0], words.v[1]), b = normal_pair(words.v[2], words.v[3]);
+  return {{a.first, a.second, b.first, b.second}};
 }
 
 // The draws of one crosspoint at construction, by number.

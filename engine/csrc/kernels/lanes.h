@@ -12,20 +12,21 @@ using namespace ohm_types;
 constexpr int kLanes = 64;
 
 // Reads the members of a record from lane `lane` of consecutive blocks.
+template <int lanes>
 struct FromLanes {
-  const float (*block)[kLanes];
+  const float (*block)[lanes];
   int lane, at;
   OHM_HD void operator()(float& member) { member = block[at++][lane]; }
 };
 
 // The cells of one block, gathered into consecutive lanes.
-template <class Cell>
+template <class Cell, int lanes = kLanes>
 struct CellLanes {
-  alignas(64) float field[Cell::count][kLanes];
+  alignas(64) float field[Cell::count ? Cell::count : 1][lanes];
 
   OHM_HD Cell at(int lane) const {
     Cell cell;
-    FromLanes reader{field, lane, 0};
+    FromLanes<lanes> reader{field, lane, 0};
     cell.visit(reader);
     return cell;
   }
@@ -69,15 +70,14 @@ inline void draw_words_of(NoiseLanes& z, u64 seed, u32 stream, u64 step, const u
   philox_lanes(z.word[0], kLanes, seed, stream, step, element, block);
 }
 
-// Box-Muller turns words 2p, 2p+1 into normals 2p, 2p+1.
+// Words 2p, 2p+1 become normals 2p, 2p+1.
 inline __attribute__((noinline)) void draw_pair(NoiseLanes& z, int pair) {
   const u32 *first = z.word[2 * pair], *second = z.word[2 * pair + 1];
   float *a = z.normal[2 * pair], *b = z.normal[2 * pair + 1];
   for (int l = 0; l < kLanes; ++l) {
-    float radius = square_root(-2.0f * natural_log(unit_interval(first[l])));
-    SinCos turn = sin_cos_turns(unit_interval(second[l]));
-    a[l] = radius * turn.cos;
-    b[l] = radius * turn.sin;
+    const Pair both = normal_pair(first[l], second[l]);
+    a[l] = both.first;
+    b[l] = both.second;
   }
 }
 

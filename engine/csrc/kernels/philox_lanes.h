@@ -19,10 +19,10 @@ struct Wide {
   void store(u32* p) const { _mm512_storeu_si512(p, v); }
 };
 inline Wide xor3(Wide a, Wide b, Wide c) { return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0x96)}; }
-inline void multiply_wide(Wide a, Wide m, Wide& high, Wide& low) {
-  __m512i even = _mm512_mul_epu32(a.v, m.v), odd = _mm512_mul_epu32(_mm512_srli_epi64(a.v, 32), m.v);
-  low.v = _mm512_mask_shuffle_epi32(even, 0xAAAA, odd, (_MM_PERM_ENUM)0xA0);
-  high.v = _mm512_mask_shuffle_epi32(odd, 0x5555, even, (_MM_PERM_ENUM)0xF5);
+inline Wide multiply_even(Wide a, Wide m) { return {_mm512_mul_epu32(a.v, m.v)}; }
+inline Wide upper(Wide a) { return {_mm512_srli_epi64(a.v, 32)}; }
+inline Wide join(Wide even, Wide odd) {
+  return {_mm512_mask_shuffle_epi32(even.v, 0xAAAA, odd.v, (_MM_PERM_ENUM)0xA0)};
 }
 #elif defined(__AVX2__)
 struct Wide {
@@ -32,37 +32,85 @@ struct Wide {
   static Wide all(u32 x) { return {_mm256_set1_epi32((int)x)}; }
   void store(u32* p) const { _mm256_storeu_si256((__m256i*)p, v); }
 };
-inline Wide xor3(Wide a, Wide b, Wide c) { return {_mm256_xor_si256(_mm256_xor_si256(a.v, b.v), c.v)}; }
-inline void multiply_wide(Wide a, Wide m, Wide& high, Wide& low) {
-  __m256i even = _mm256_mul_epu32(a.v, m.v), odd = _mm256_mul_epu32(_mm256_srli_epi64(a.v, 32), m.v);
-  low.v = _mm256_blend_epi32(even, _mm256_shuffle_epi32(odd, 0xA0), 0xAA);
-  high.v = _mm256_blend_epi32(_mm256_shuffle_epi32(even, 0xF5), odd, 0xAA);
+inline Wide xor3(Wide a, Wide b, Wide c) { return {_mm256_xor_si256(a.v, _mm256_xor_si256(b.v, c.v))}; }
+inline Wide multiply_even(Wide a, Wide m) { return {_mm256_mul_epu32(a.v, m.v)}; }
+inline Wide upper(Wide a) { return {_mm256_srli_epi64(a.v, 32)}; }
+inline Wide join(Wide even, Wide odd) {
+  return {_mm256_blend_epi32(even.v, _mm256_shuffle_epi32(odd.v, 0xA0), 0xAA)};
 }
 #endif
+
+// The keys of all rounds. They depend on the seed alone: made once, not in every call.
+struct RoundKeys {
+#if defined(__AVX2__)
+  Wide k0[10], k1[10];
+#endif
+  u64 seed;
+  explicit RoundKeys(u64 seed) : seed(seed) {
+#if defined(__AVX2__)
+    for (u32 round = 0; round < 10; ++round) {
+      k0[round] = Wide::all((u32)seed + round * 0x9E3779B9u);
+      k1[round] = Wide::all((u32)(seed >> 32) + round * 0xBB67AE85u);
+    }
+#endif
+  }
+};
+
+#if defined(__AVX2__)
+struct WideCounter {
+  Wide c0, c1, c2, c3;
+};
+
+// The generator on the even 32-bit lanes; the odd ones carry left-overs that no product reads.
+inline __attribute__((always_inline)) WideCounter even_rounds(WideCounter c, const RoundKeys& keys) {
+  const Wide m0 = Wide::all(0xD2511F53u), m1 = Wide::all(0xCD9E8D57u);
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    const Wide a = multiply_even(c.c0, m0), b = multiply_even(c.c2, m1);
+    c.c0 = xor3(upper(b), c.c1, keys.k0[round]), c.c2 = xor3(upper(a), c.c3, keys.k1[round]);
+    c.c1 = b, c.c3 = a;
+  }
+  return c;
+}
+
+inline __attribute__((always_inline)) void store_words(u32* words, int count, const WideCounter& counter,
+                                                       const RoundKeys& keys) {
+  const WideCounter even = even_rounds(counter, keys);
+  const WideCounter odd =
+      even_rounds({upper(counter.c0), upper(counter.c1), upper(counter.c2), upper(counter.c3)}, keys);
+  join(even.c0, odd.c0).store(words), join(even.c1, odd.c1).store(words + count);
+  join(even.c2, odd.c2).store(words + 2 * count), join(even.c3, odd.c3).store(words + 3 * count);
+}
+#endif
+
+inline u32 last_counter(u32 stream, u64 step) { return (stream << 24) | ((u32)(step >> 32) & 0xffffffu); }
 
 // Words of draws 4*block .. 4*block+3 for `count` elements (a multiple of 16), one row of `words` per draw.
 inline __attribute__((noinline)) void philox_lanes(u32* words, int count, u64 seed, u32 stream, u64 step,
                                                    const u32* element, u32 block) {
 #if defined(__AVX2__)
-  const Wide m0 = Wide::all(0xD2511F53u), m1 = Wide::all(0xCD9E8D57u);
-  for (int l = 0; l < count; l += Wide::lanes) {
-    u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
-    Wide c0 = Wide::all(block), c1 = Wide::load(element + l), c2 = Wide::all((u32)step);
-    Wide c3 = Wide::all((stream << 24) | ((u32)(step >> 32) & 0xffffffu));
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      Wide high0, low0, high1, low1;
-      multiply_wide(c0, m0, high0, low0);
-      multiply_wide(c2, m1, high1, low1);
-      c0 = xor3(high1, c1, Wide::all(k0)), c2 = xor3(high0, c3, Wide::all(k1));
-      c1 = low1, c3 = low0;
-      k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-    }
-    c0.store(words + l), c1.store(words + count + l), c2.store(words + 2 * count + l), c3.store(words + 3 * count + l);
-  }
+  const RoundKeys keys(seed);
+  const Wide c0 = Wide::all(block), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
+  for (int l = 0; l < count; l += Wide::lanes)
+    store_words(words + l, count, {c0, Wide::load(element + l), c2, c3}, keys);
 #else
   for (int l = 0; l < count; ++l) {
     Words w = draw_words(seed, stream, step, element[l], block);
+    for (int k = 0; k < 4; ++k) words[k * count + l] = w.v[k];
+  }
+#endif
+}
+
+// The same for one element and `count` blocks.
+inline __attribute__((always_inline)) void philox_calls(u32* words, int count, const RoundKeys& keys, u32 stream,
+                                                        u64 step, u32 element, const u32* block) {
+#if defined(__AVX2__)
+  const Wide c1 = Wide::all(element), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
+  for (int l = 0; l < count; l += Wide::lanes)
+    store_words(words + l, count, {Wide::load(block + l), c1, c2, c3}, keys);
+#else
+  for (int l = 0; l < count; ++l) {
+    Words w = draw_words(keys.seed, stream, step, element, block[l]);
     for (int k = 0; k < 4; ++k) words[k * count + l] = w.v[k];
   }
 #endif

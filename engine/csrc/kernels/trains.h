@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// From x and d to pulse counts: trains of random bits, or deterministic levels, one per column and row, and the
-// number of coincidences at each crosspoint.
+// From x and d to pulses: trains of random bits, or deterministic levels, one per column and row, and from them the
+// columns of a row that get a first, a second, a third ... pulse.
 #pragma once
-#include "kernels/compact.h"
 #include "kernels/lanes.h"
+#include "kernels/masks.h"
 
 namespace OHM_NS {
 
@@ -32,31 +32,46 @@ struct Lines {
   u32 stream;
 };
 
-// The bits of 64 lines: bit s of a line is set with the line's probability, 2^-32 resolution.
-inline void train_lanes(u32* train, i64 words, const Lines& lines, i32 length, bool sto_round, const Block& b, u64 seed,
-                        u64 step) {
-  alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes], w[4 * kLanes];
+// The trains of 64 lines, 32 slots a word: bit s of a line is set with the line's probability, 2^-32 resolution.
+struct TrainLanes {
+  alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes], word[4 * kLanes];
+};
+
+inline void prepare_trains(TrainLanes& s, const Lines& lines, bool sto_round, const Block& b, u64 seed, u64 step) {
   alignas(64) float p[kLanes];
   probability_lanes(p, lines.value, lines.scale, b);
   quantise_lanes(p, lines.res, sto_round, seed, lines.stream, step, b.element);
   for (int l = 0; l < kLanes; ++l) {
-    always[l] = p[l] >= 1.0f ? 1u : 0u;
-    threshold[l] = (u32)(i64)(smaller(p[l], 0.99999994f) * 4294967296.0f);
+    s.always[l] = p[l] >= 1.0f ? 1u : 0u;
+    s.threshold[l] = (u32)(i64)(smaller(p[l], 0.99999994f) * 4294967296.0f);
   }
-  for (i64 word = 0; word < words; ++word) {
-    for (int l = 0; l < kLanes; ++l) bits[l] = 0;
-    i64 from = word * kSlotsPerWord, to = length < from + kSlotsPerWord ? length : from + kSlotsPerWord;
-    for (i64 slot = from; slot < to; slot += 4) {
-      const i64 left = to - slot;
-      philox_lanes(w, kLanes, seed, lines.stream, step, b.element, (u32)(slot >> 2));
-      const u32 valid = left >= 4 ? 15u : (1u << left) - 1u;
-      for (int l = 0; l < kLanes; ++l) {
-        u32 nibble = 0;
-        for (int k = 0; k < 4; ++k) nibble |= (u32)((w[k * kLanes + l] < threshold[l]) | always[l]) << k;
-        bits[l] |= (nibble & valid) << (slot - from);
-      }
+}
+
+// Slots `from` .. `to` - 1, at most 32 of them, into bits 0 ...
+inline void draw_trains(TrainLanes& s, u32 stream, i64 from, i64 to, const Block& b, u64 seed, u64 step) {
+  for (int l = 0; l < kLanes; ++l) s.bits[l] = 0;
+  for (i64 slot = from; slot < to; slot += 4) {
+    const i64 left = to - slot;
+    philox_lanes(s.word, kLanes, seed, stream, step, b.element, (u32)(slot >> 2));
+    const u32 valid = left >= 4 ? 15u : (1u << left) - 1u;
+    for (int l = 0; l < kLanes; ++l) {
+      u32 nibble = 0;
+      for (int k = 0; k < 4; ++k) nibble |= (u32)((s.word[k * kLanes + l] < s.threshold[l]) | s.always[l]) << k;
+      s.bits[l] |= (nibble & valid) << (slot - from);
     }
-    for (int l = 0; l < b.used; ++l) train[word * lines.count + b.first + l] = bits[l];
+  }
+}
+
+// A row keeps its train; of the columns, each slot keeps the lines that fire: what rows need to look up.
+inline void store_row_trains(u32* train, const TrainLanes& s, const Block& b) {
+  for (int l = 0; l < b.used; ++l) train[b.first + l] = s.bits[l];
+}
+
+inline void store_column_masks(u64* mask, i64 mask_words, const TrainLanes& s, i64 slots, const Block& b) {
+  for (i64 slot = 0; slot < slots; ++slot) {
+    u64 lines = 0;
+    for (int l = 0; l < b.used; ++l) lines |= (u64)(s.bits[l] >> slot & 1u) << l;
+    mask[slot * mask_words + b.first / kLanes] = lines;
   }
 }
 
@@ -71,58 +86,112 @@ inline void level_lanes(float* level, const Lines& lines, i32 kind, i32 length, 
                                                      : clamped(p[l], 0.0f, 1.0f);
 }
 
-inline void encode(const UpdateJob& job, const Lines& lines, i64 t, u32* train, float* level, u64 seed) {
+inline void encode_trains(const UpdateJob& job, const Lines& lines, i64 t, bool columns, const Block& b, u64 seed) {
   const u64 step = job.first_step + (u64)t;
-  const i32 length = job.scales[t].length;
+  const i64 length = job.scales[t].length;
+  TrainLanes s;
+  prepare_trains(s, lines, job.sto_round, b, seed, step);
+  for (i64 from = 0; from < length; from += kSlotsPerWord) {
+    const i64 to = length < from + kSlotsPerWord ? length : from + kSlotsPerWord;
+    draw_trains(s, lines.stream, from, to, b, seed, step);
+    if (columns)
+      store_column_masks(job.x_mask + (t * job.longest + from) * job.mask_words, job.mask_words, s, to - from, b);
+    else
+      store_row_trains(job.d_train + (t * job.words + from / kSlotsPerWord) * lines.count, s, b);
+  }
+}
+
+inline void encode(const UpdateJob& job, const Lines& lines, i64 t, bool columns, u64 seed) {
+  float* level = (columns ? job.x_level : job.d_level) + t * lines.count;
   for (i64 first = 0; first < lines.count; first += kLanes) {
     const Block b = block_of(first, lines.count);
     if (job.kind == ohm_ops::kStochastic)
-      train_lanes(train + t * lines.count * job.words, job.words, lines, length, job.sto_round, b, seed, step);
+      encode_trains(job, lines, t, columns, b, seed);
     else
-      level_lanes(level + t * lines.count, lines, job.kind, length, job.sto_round, b, seed, step);
+      level_lanes(level, lines, job.kind, job.scales[t].length, job.sto_round, b, seed, job.first_step + (u64)t);
   }
 }
 
 inline void encode_all(const UpdateJob& job, u64 seed, i64 out, i64 in, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 t = 0; t < job.samples; ++t) {
-    encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, job.x_train, job.x_level, seed);
-    encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, job.d_train, job.d_level, seed);
+    encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, true, seed);
+    encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, false, seed);
   }
 }
 
-constexpr i64 kSpan = 1024;  // columns whose firing crosspoints are packed together
+// Column masks by level: level k holds the columns of a span that get at least k + 1 pulses, so each level contains the
+// next and a column's pulses are applied in order, level by level. (levels, kMaskWords) words.
+inline u64* level_mask(u64* levels, i64 level) { return levels + level * kMaskWords; }
 
-inline void count_coincidences(i32* counts, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out,
-                               i64 in) {
-  const u32* x_train = job.x_train + t * job.words * in + first;
-  const u32* d_train = job.d_train + t * job.words * out + row;
-  count_ones(counts, x_train, d_train[0], columns);
-  for (i64 word = 1; word < job.words; ++word) {
-    alignas(64) i32 more[kSpan];
-    count_ones(more, x_train + word * in, d_train[word * out], columns);
-    for (i64 l = 0; l < columns; ++l) counts[l] += more[l];
+// Lifts the columns of one slot by one level; returns whether the level above the `top` was reached.
+inline bool lift(u64* levels, i64 top, const u64* slot, i64 words) {
+  u64 reached = 0;
+  for (i64 k = top; k >= 0; --k) {
+    u64* to = level_mask(levels, k);
+    const u64* below = k ? level_mask(levels, k - 1) : slot;
+    for (i64 w = 0; w < words; w += kMaskStep) *(WideMask*)(to + w) |= *(const WideMask*)(below + w) & *(const WideMask*)(slot + w);
+    if (k == top)
+      for (i64 w = 0; w < words; ++w) reached |= to[w];
   }
+  return reached != 0;
 }
 
-inline void count_levels(i32* counts, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
-  const float* x = job.x_level + t * in + first;
+inline void clear_level(u64* levels, i64 level) {
+  for (i64 w = 0; w < kMaskWords; ++w) level_mask(levels, level)[w] = 0;
+}
+
+inline i64 stack_trains(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out) {
+  const i64 words = mask_words(columns);
+  i64 top = 0;
+  clear_level(levels, 0);
+  for (i64 word = 0; word < job.words; ++word) {
+    u32 slots = job.d_train[(t * job.words + word) * out + row];
+    for (; slots; slots &= slots - 1) {
+      const i64 slot = kSlotsPerWord * word + __builtin_ctz(slots);
+      const u64* mask = job.x_mask + (t * job.longest + slot) * job.mask_words + first / 64;
+      if (lift(levels, top, mask, words)) clear_level(levels, ++top);
+    }
+  }
+  return top;
+}
+
+// What the deterministic kinds count at a crosspoint.
+inline i32 level_count(const UpdateJob& job, i64 t, i64 row, i64 column, i64 out, i64 in) {
   const float length = (float)job.scales[t].length, d = job.d_level[t * out + row];
   const float factor = job.kind == ohm_ops::kMeanCount ? d / length : length * d;
-  for (i64 l = 0; l < columns; ++l) counts[l] = (i32)rounded(factor * x[l]);
+  return (i32)rounded(factor * job.x_level[t * in + column]);
 }
 
-inline i32 find_most(const i32* counts, i64 columns) {
-  i32 most = 0;
-  for (i64 l = 0; l < columns; ++l) most = counts[l] > most ? counts[l] : most;
-  return most;
+inline i64 stack_counts(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
+  i64 top = 0;
+  clear_level(levels, 0);
+  for (i64 l = 0; l < columns; ++l) {
+    const i32 count = level_count(job, t, row, first + l, out, in);
+    while (top < count) clear_level(levels, ++top);
+    for (i32 k = 0; k < count; ++k) level_mask(levels, k)[l >> 6] |= 1ull << (l & 63);
+  }
+  return top;
 }
 
-inline void count_row(i32* counts, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
-  if (job.kind == ohm_ops::kStochastic)
-    count_coincidences(counts, job, t, row, first, columns, out, in);
-  else
-    count_levels(counts, job, t, row, first, columns, out, in);
+// Fills the levels of one row's span and returns how many there are; (longest + 1, kMaskWords) words suffice.
+inline i64 stack_levels(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
+  return job.kind == ohm_ops::kStochastic ? stack_trains(levels, job, t, row, first, columns, out)
+                                          : stack_counts(levels, job, t, row, first, columns, out, in);
+}
+
+// A row that sends no pulse in this sample needs no look at its columns.
+inline bool row_is_silent(const UpdateJob& job, i64 t, i64 row, i64 out) {
+  if (job.scales[t].length == 0 || job.d[t * out + row] == 0.0f) return true;
+  if (job.kind != ohm_ops::kStochastic) return job.d_level[t * out + row] == 0.0f;
+  u32 any = 0;
+  for (i64 word = 0; word < job.words; ++word) any |= job.d_train[(t * job.words + word) * out + row];
+  return any == 0;
+}
+
+// A pulse goes down where lr * d * x > 0; this is its direction where x > 0.
+inline float sign_where_x_positive(const UpdateJob& job, i64 t, i64 row, i64 out) {
+  return (job.d[t * out + row] > 0.0f) == job.negative ? 1.0f : -1.0f;
 }
 
 // Up positive, down negative, as an update would apply them.
@@ -131,15 +200,16 @@ inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed,
   for (i64 t = 0; t < job.samples; ++t)
     for (i64 row = 0; row < out; ++row)
       for (i64 first = 0; first < in; first += kSpan) {
-        alignas(64) i32 n[kSpan + kSlack];
         const i64 columns = in - first < kSpan ? in - first : kSpan;
-        const float d = job.d[t * out + row] * (job.negative ? -1.0f : 1.0f);
-        count_row(n, job, t, row, first, columns, out, in);
-        for (i64 l = 0; l < columns; ++l) {
-          const bool silent = job.scales[t].length == 0 || d == 0.0f;
-          const i32 way = (job.x[t * in + first + l] > 0.0f) == (d > 0.0f) ? -1 : 1;
-          counts[(t * out + row) * in + first + l] = silent ? 0 : way * n[l];
-        }
+        i32* to = counts + (t * out + row) * in + first;
+        for (i64 l = 0; l < columns; ++l) to[l] = 0;
+        if (row_is_silent(job, t, row, out)) continue;
+        const i32 sign = (i32)sign_where_x_positive(job, t, row, out);
+        const i64 top = stack_levels(job.levels, job, t, row, first, columns, out, in);
+        for (i64 k = 0; k < top; ++k)
+          for (i64 l = 0; l < columns; ++l)
+            if (level_mask(job.levels, k)[l >> 6] >> (l & 63) & 1u)
+              to[l] += job.x[t * in + first + l] > 0.0f ? sign : -sign;
       }
 }
 

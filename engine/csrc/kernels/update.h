@@ -2,127 +2,174 @@
 // The parallel rank-1 update with stochastic-compressed pulse trains: one train of random bits per column and
 // per row, a device sees a pulse where both fire. Samples strictly in order; rows are independent, so a
 // row's samples run one after another on one thread while its devices stay in cache.
+//
+// Within a sample, all first pulses of a span go before all second pulses, and so on. The noise of a span is one run of
+// draws in that order, so that none is made for a crosspoint that does not fire.
 #pragma once
+#include "kernels/draws.h"
 #include "kernels/pulse.h"
 #include "kernels/trains.h"
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace OHM_NS {
 
-// The crosspoints of a span that fire, those with alike pulse counts together: no lane idles for long.
-struct Fired {
-  alignas(64) i32 counts[kSpan + kSlack];
-  alignas(64) i32 found[kSpan + kSlack], found_pulses[kSpan + kSlack];
-  alignas(64) i32 column[kSpan + kLanes], pulses[kSpan + kLanes];
-  i64 count;
+constexpr i64 kDraws = 2048;  // draws made at once: they stay in the first-level cache
+constexpr i64 kLevels = 64;   // levels they may serve
+constexpr int kDense = 8;     // a level is sparse when less than one column in so many takes part
+
+// One row's devices of a span, in one sample.
+struct Span {
+  i64 start;          // first crosspoint
+  i64 columns;
+  const float* x;     // of the span's columns
+  float sign;         // direction of a pulse where x is positive
+  u64 step;
+  u32 element;        // the span's number in the generator's counter
+  const RoundKeys& keys;
+
+  float direction(i64 column) const { return x[column] > 0.0f ? sign : -sign; }
 };
 
-// Pulse counts 1, 2, 3-4, 5-8, ... in this order, then the last entry repeated without pulses.
-inline void pack_fired(Fired& f, i64 columns, i32 most) {
-  i64 active = append_between(f.counts, nullptr, columns, 1, most, f.found, f.found_pulses);
-  f.count = 0;
-  for (i32 low = 1, high = 1; low <= most; low = high + 1, high *= 2)
-    f.count += append_between(f.found_pulses, f.found, active, low, high, f.column + f.count, f.pulses + f.count);
-  const i32 last = f.column[f.count - 1];
-  for (int l = 0; l < kLanes; ++l) {
-    f.column[f.count + l] = last;
-    f.pulses[f.count + l] = 0;
+// The arrays of that span.
+template <class D>
+struct DeviceRow {
+  const float* cells[D::Cell::count ? D::Cell::count : 1];
+  float* hidden;
+
+  DeviceRow(const TileView& tile, i64 start) : hidden(tile.hidden + start) {
+    for (int f = 0; f < D::Cell::count; ++f) cells[f] = tile.cells[f] + start;
+  }
+  typename D::Cell cell(i64 column) const { return from_arrays<typename D::Cell>(cells, column); }
+};
+
+// A pulse for the columns of a dense level: all columns take part, in lanes that may be switched off.
+template <class D>
+inline void fire_all(const DeviceRow<D>& row, const typename D::Params& p, const Span& at, const u64* mask,
+                     const float* noise) {
+  alignas(64) float xi[kSpan];
+  alignas(64) i32 turn[kSpan];
+  expand_all(xi, turn, noise, mask, at.columns);
+#pragma GCC ivdep
+  for (i64 l = 0; l < at.columns; ++l) {
+    const float w = row.hidden[l];
+    const float next = pulsed<D>(w, at.direction(l), xi[l], row.cell(l), p);
+    row.hidden[l] = turn[l] < kChunk ? next : w;
   }
 }
 
-inline int most_pulses(const i32* pulses) {
-  i32 most = 0;
-  for (int l = 0; l < kLanes; ++l) most = pulses[l] > most ? pulses[l] : most;
-  return most;
+// Sparse levels go by the list of their columns.
+template <class D>
+inline void fire_listed(const DeviceRow<D>& row, const typename D::Params& p, const Span& at, const u64* mask,
+                        const float* noise) {
+  alignas(64) i32 list[kSpan];
+  const i64 count = list_columns(list, mask, at.columns);
+#pragma GCC ivdep
+  for (i64 k = 0; k < count; ++k) {
+    const i64 l = list[k];
+    row.hidden[l] = pulsed<D>(row.hidden[l], at.direction(l), noise[k], row.cell(l), p);
+  }
 }
 
+inline void count_fired(const TileView& tile, const Span& at, const u64* mask) {
+  alignas(64) i32 list[kSpan];
+  const i64 count = list_columns(list, mask, at.columns);
+  for (i64 k = 0; k < count; ++k) {
+    u32* counter = at.direction(list[k]) > 0.0f ? tile.pulses_up : tile.pulses_down;
+    ++counter[at.start + list[k]];
+  }
+}
+
+// Write noise is drawn once for every crosspoint that was pulsed in the sample.
+inline void write_level(const TileView& tile, const Span& at, const u64* mask, i64 count, float std) {
+  alignas(64) float draws[kSpan + kRun];
+  alignas(64) i32 list[kSpan];
+  const float* eta = draw_normals_from(draws, 0, count, at.keys, kUpdateWrite, at.step, at.element);
+  list_columns(list, mask, at.columns);
+  for (i64 k = 0; k < count; ++k)
+    tile.apparent[at.start + list[k]] = tile.hidden[at.start + list[k]] + std * eta[k];
+}
+
+// All pulses of one sample on one span: as many levels at a time as their draws find room.
 template <class D>
-inline void fire(PulseLanes<D>& s, const i32* pulses, const u32* element, const TileView& tile,
-                 const typename D::Params& p, u64 step) {
-  const int most = most_pulses(pulses);
-  for (int k = 0; k < most; ++k) {
-    if ((k & 3) == 0) draw_words_of(s.cycle, tile.seed, kUpdateCycle, step, element, (u32)k >> 2);
-    if ((k & 1) == 0) draw_pair(s.cycle, (k & 3) >> 1);
-    const float* xi = s.cycle.normal[k & 3];
-    for (int l = 0; l < kLanes; ++l) {
-      float next = pulsed<D>(s.hidden[l], s.direction[l], xi[l], s.cells.at(l), p);
-      s.hidden[l] = k < pulses[l] ? next : s.hidden[l];
+inline void update_span(const TileView& tile, const typename D::Params& p, const Span& at, const u64* levels, i64 top) {
+  alignas(64) float draws[kDraws + kRun + kChunk];
+  const i64 words = mask_words(at.columns);
+  const DeviceRow<D> row(tile, at.start);
+  i64 first_draw = 0;
+  for (i64 level = 0, end = 0; level < top; level = end) {
+    i64 count[kLevels], total = 0;
+    for (; end < top && end - level < kLevels; ++end) {
+      const i64 more = count[end - level] = ones(levels + end * kMaskWords, words);
+      if (total + more > kDraws) break;
+      total += more;
     }
+    const float* noise =
+        draw_normals_from(draws, first_draw, total, at.keys, kUpdateCycle, at.step, at.element);
+    for (i64 k = level; k < end; ++k) {
+      const u64* mask = levels + k * kMaskWords;
+      if (count[k - level] * kDense >= at.columns)
+        fire_all<D>(row, p, at, mask, noise);
+      else
+        fire_listed<D>(row, p, at, mask, noise);
+      noise += count[k - level];
+    }
+    first_draw += total;
   }
 }
 
-// 64 packed crosspoints of one sample; `start` is the first crosspoint of the span.
-struct Packed {
-  i64 start;
-  const i32 *column, *pulses;
-  int used;
-};
-
-inline void count_fired(const TileView& tile, const Packed& at, const float* direction) {
-  for (int l = 0; l < at.used; ++l) {
-    u32* counter = direction[l] > 0.0f ? tile.pulses_up : tile.pulses_down;
-    counter[at.start + at.column[l]] += (u32)at.pulses[l];
+// What the samples left to do at the end of a row: without write noise, pulsed weights read as they are.
+inline void show_hidden(const TileView& tile, const Span& at, const u64* touched) {
+  for (i64 l = 0; l < at.columns; ++l) {
+    const i64 e = at.start + l;
+    tile.apparent[e] = touched[l >> 6] >> (l & 63) & 1u ? tile.hidden[e] : tile.apparent[e];
   }
 }
 
 template <class D>
-inline void update_lanes(PulseLanes<D>& s, const TileView& tile, const typename D::Params& p, const Packed& at,
-                         const float* x, float d, u64 step) {
+inline void update_row_span(const TileView& tile, const UpdateJob& job, const typename D::Params& p, const RoundKeys& keys,
+                            i64 row, i64 first, u64* levels) {
   const float noise = write_noise_of<D>(p);
-  alignas(64) u32 element[kLanes];
-  gather_cells(s.cells, tile.cells, at.start, at.column);
-  gather(s.hidden, tile.hidden + at.start, at.column);
-  gather(s.direction, x, at.column);
-  for (int l = 0; l < kLanes; ++l) {
-    element[l] = (u32)at.start + (u32)at.column[l];
-    s.direction[l] = (s.direction[l] > 0.0f) == (d > 0.0f) ? -1.0f : 1.0f;  // down where lr*d*x > 0
-  }
-  fire<D>(s, at.pulses, element, tile, p, step);
-  if (tile.pulses_up) count_fired(tile, at, s.direction);
-  scatter(tile.hidden + at.start, s.hidden, at.column, at.used);
-  if (noise > 0.0f) {
-    draw_words_of(s.write, tile.seed, kUpdateWrite, step, element, 0);
-    draw_pair(s.write, 0);
-    for (int l = 0; l < kLanes; ++l) s.hidden[l] += noise * s.write.normal[0][l];
-  }
-  scatter(tile.apparent + at.start, s.hidden, at.column, at.used);
-}
-
-// A row that sends no pulse in this sample needs no look at its columns.
-inline bool row_is_silent(const UpdateJob& job, i64 t, i64 row, i64 out) {
-  if (job.kind != ohm_ops::kStochastic) return job.d_level[t * out + row] == 0.0f;
-  u32 any = 0;
-  for (i64 word = 0; word < job.words; ++word) any |= job.d_train[(t * job.words + word) * out + row];
-  return any == 0;
-}
-
-template <class D>
-inline void update_row(const TileView& tile, const UpdateJob& job, const typename D::Params& p, i64 row) {
-  PulseLanes<D> s;
-  Fired fired;
+  const i64 columns = tile.in - first < kSpan ? tile.in - first : kSpan;
+  const i64 spans = (tile.in + kSpan - 1) / kSpan;
+  Span at{row * tile.in + first, columns, nullptr, 0.0f, 0, (u32)(row * spans + first / kSpan), keys};
+  u64 touched[kMaskWords] = {};
   for (i64 t = 0; t < job.samples; ++t) {
-    const float d = job.d[t * tile.out + row] * (job.negative ? -1.0f : 1.0f);
-    if (job.scales[t].length == 0 || d == 0.0f || row_is_silent(job, t, row, tile.out)) continue;
-    for (i64 first = 0; first < tile.in; first += kSpan) {
-      const i64 columns = tile.in - first < kSpan ? tile.in - first : kSpan;
-      count_row(fired.counts, job, t, row, first, columns, tile.out, tile.in);
-      const i32 most = find_most(fired.counts, columns);
-      if (most == 0) continue;
-      pack_fired(fired, columns, most);
-      for (i64 k = 0; k < fired.count; k += kLanes) {
-        const int used = (int)(fired.count - k < kLanes ? fired.count - k : kLanes);
-        const Packed at{row * tile.in + first, fired.column + k, fired.pulses + k, used};
-        update_lanes<D>(s, tile, p, at, job.x + t * tile.in + first, d, job.first_step + (u64)t);
-      }
-    }
+    if (row_is_silent(job, t, row, tile.out)) continue;
+    const i64 top = stack_levels(levels, job, t, row, first, columns, tile.out, tile.in);
+    if (top == 0) continue;
+    at.x = job.x + t * tile.in + first;
+    at.sign = sign_where_x_positive(job, t, row, tile.out);
+    at.step = job.first_step + (u64)t;
+    update_span<D>(tile, p, at, levels, top);
+    for (i64 w = 0; w < mask_words(columns); ++w) touched[w] |= levels[w];
+    if (tile.pulses_up)
+      for (i64 k = 0; k < top; ++k) count_fired(tile, at, level_mask(levels, k));
+    if (noise > 0.0f) write_level(tile, at, levels, ones(levels, mask_words(columns)), noise);
   }
+  if (!(noise > 0.0f)) show_hidden(tile, at, touched);
+}
+
+inline int this_thread() {
+#if defined(_OPENMP)
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
 }
 
 template <class D>
 void update_tile(const TileView& tile, const UpdateJob& job) {
   const auto params = from_block<typename D::Params>(tile.params);
+  const RoundKeys keys(tile.seed);
   encode_all(job, tile.seed, tile.out, tile.in, tile.threads);
 #pragma omp parallel for num_threads(tile.threads) schedule(static)
-  for (i64 row = 0; row < tile.out; ++row) update_row<D>(tile, job, params, row);
+  for (i64 row = 0; row < tile.out; ++row) {
+    u64* levels = job.levels + this_thread() * level_words(job.longest);
+    for (i64 first = 0; first < tile.in; first += kSpan) update_row_span<D>(tile, job, params, keys, row, first, levels);
+  }
 }
 
 }  // namespace OHM_NS

@@ -34,15 +34,20 @@ def response(device, phases: dict[str, list[int]], length: int) -> dict[tuple[st
     return found
 
 
-def check_row(row: dict, hidden: np.ndarray, apparent: np.ndarray, std_limit: float) -> None:
+def std_limit(sample: np.ndarray) -> float:
+    """Return 3 %, or what two samples of this size leave open where heavy tails make that more."""
+    return max(0.03, judge.Z * np.sqrt(2) * judge.std_error(sample))
+
+
+def check_row(row: dict, hidden: np.ndarray, apparent: np.ndarray) -> None:
     """The peer's 20 tiles each carry a bias of their own noise table, hence the spread of its tile means."""
     where = f"{row['phase']} {row['k']}"
     spread = row["hidden_std"]
     error = judge.Z * np.sqrt(row["tile_mean_sd"] ** 2 / PEER_TILES + spread**2 / hidden.size)
     assert abs(hidden.mean() - row["hidden_mean"]) <= error + 0.01 * spread, where
     assert abs(np.median(hidden) - row["hidden_p50"]) <= error + 0.03 * spread, where
-    judge.std(hidden, spread, within=std_limit, what=f"hidden std, {where}")
-    judge.std(apparent, row["apparent_std"], within=std_limit, what=f"apparent std, {where}")
+    judge.std(hidden, spread, within=std_limit(hidden), what=f"hidden std, {where}")
+    judge.std(apparent, row["apparent_std"], within=std_limit(apparent), what=f"apparent std, {where}")
 
 
 def test_peer_numbers_belong_to_presets():
@@ -57,9 +62,7 @@ def test_preset_population_follows_the_peer(name):
     phases = {phase: [r["k"] for r in peer["rows"] if r["phase"] == phase] for phase in ("up", "down")}
     found = response(device, phases, peer["pulses_per_phase"])
     for row in peer["rows"]:
-        # Heavy-tailed there: the peer's own 50 000 devices do not fix the spread better.
-        loose = name == "idealized_symmetric" and (row["phase"], row["k"]) == ("down", 1000)
-        check_row(row, *found[row["phase"], row["k"]], std_limit=0.10 if loose else 0.03)
+        check_row(row, *found[row["phase"], row["k"]])
     written = peer["derived"]["write_noise_std_abs"]
     if written:
         hidden, apparent = found["down", peer["pulses_per_phase"]]

@@ -40,9 +40,9 @@ def registered(monkeypatch):
 
 def twins(**values) -> tuple[Tile, Tile]:
     """Return the same tile with the compiled and with the Python device."""
-    update = values.pop("update", None)
+    update, shape = values.pop("update", None), values.pop("shape", SHAPE)
     return tuple(
-        Tile(*SHAPE, cls(**NOISY | values), update=update, seed=3, count_pulses=True)
+        Tile(*shape, cls(**NOISY | values), update=update, seed=3, count_pulses=True)
         for cls in (SoftBounds, PythonSoftBounds)
     )
 
@@ -54,11 +54,11 @@ def assert_alike(one: Tile, other: Tile) -> None:
         assert torch.equal(a, b)
 
 
-def samples(count: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+def samples(count: int = 4, shape: tuple[int, int] = SHAPE) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(count)
-    x = torch.randn(count, SHAPE[1], generator=generator)
+    x = torch.randn(count, shape[1], generator=generator)
     x[0], x[1:, ::3] = 0.0, 0.0  # a silent sample and silent columns
-    return x, 0.3 * torch.randn(count, SHAPE[0], generator=generator)
+    return x, 0.3 * torch.randn(count, shape[0], generator=generator)
 
 
 def test_python_draws_are_those_of_the_compiled_device():
@@ -103,6 +103,21 @@ def test_python_updates_with_long_trains_follow_the_compiled_device():
     for tile in (compiled, python):
         tile.update(*samples(), 5.0)
     assert compiled.pulse_counts[0].max() > 31
+    assert_alike(compiled, python)
+
+
+@pytest.mark.parametrize("columns", [1024, 1100, 2049])
+@pytest.mark.parametrize(("length", "rate"), [(31, 0.002), (31, 0.1), (200, 20.0)])
+def test_python_updates_of_wide_rows_follow_the_compiled_device(columns, length, rate):
+    """Rows of one to three blocks; few pulses, many, and more than the kernel draws for at once."""
+    shape = (2, columns)
+    compiled, python = twins(shape=shape, update=UpdateParameters(desired_bl=length, update_bl_management=False))
+    for tile in (compiled, python):
+        tile.update(*samples(3, shape), rate)
+    counts = sum(compiled.pulse_counts)
+    assert counts.sum() > 0
+    if length == 200:
+        assert counts.max() > 100
     assert_alike(compiled, python)
 
 
