@@ -260,6 +260,51 @@ void coincidences(const Update& u, i64 out, i64 in, u64 seed, Address counts) {
   ops.coincidences(scratch.job(u), out, in, seed, reinterpret_cast<i32*>(counts));
 }
 
+// --- what a GPU's kernels are given: the same records, with addresses on the GPU ---
+
+template <class Record>
+py::bytes bytes_of(const Record& record) {
+  return py::bytes(reinterpret_cast<const char*>(&record), sizeof(Record));
+}
+
+const float* const* pointer_table(Address a) { return reinterpret_cast<const float* const*>(a); }
+
+py::bytes tile_record(const Tile& tile, Address params, Address cells) {
+  TileView view = tile.view({});
+  view.params = floats(params), view.cells = pointer_table(cells), view.threads = 0;
+  return bytes_of(view);
+}
+
+py::bytes pulse_record(Address directions, bool per_device, i64 pulses, i64 read_every, u64 first_step,
+                       Address hidden_trace, Address apparent_trace) {
+  return bytes_of(PulseJob{reinterpret_cast<const i8*>(directions), per_device, pulses, read_every, first_step,
+                           mutable_floats(hidden_trace), mutable_floats(apparent_trace)});
+}
+
+// The scales of an update's samples, one after another.
+py::bytes scale_records(const Update& u) {
+  std::vector<SampleScale> scales;
+  for (i64 t = 0; t < u.samples; ++t) scales.push_back({u.length[t], u.x_scale[t], u.d_scale[t]});
+  return py::bytes(reinterpret_cast<const char*>(scales.data()), scales.size() * sizeof(SampleScale));
+}
+
+py::bytes update_record(const Update& u, Address scales, i32 longest, i64 words, Address d_train, Address x_level,
+                        Address d_level) {
+  UpdateJob job{};
+  job.x = floats(u.x), job.d = floats(u.d), job.scales = reinterpret_cast<const SampleScale*>(scales);
+  job.samples = u.samples, job.longest = longest, job.words = words, job.first_step = u.first_step;
+  job.kind = u.kind, job.x_res = u.x_res, job.d_res = u.d_res, job.sto_round = u.sto_round, job.negative = u.negative;
+  job.d_train = reinterpret_cast<u32*>(d_train);
+  job.x_level = mutable_floats(x_level), job.d_level = mutable_floats(d_level);
+  return bytes_of(job);
+}
+
+py::bytes time_record(const Time& time, Address time_params, Address drift_params, Address cells, Address drift) {
+  return bytes_of(TimeJob{floats(time_params), floats(drift_params), pointer_table(cells),
+                          reinterpret_cast<float* const*>(drift), time.step, time.amount, time.skip_last_column,
+                          time.first_column, time.columns, time.clock});
+}
+
 void step(const Tile& tile, Address w, float direction, Address mean, Address spread) {
   auto cells = tile.cell_pointers();
   device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
@@ -377,6 +422,11 @@ PYBIND11_MODULE(_core, m) {
   m.def("update", &update);
   m.def("act_in_time", &act_in_time);
   m.def("time_schema", &time_schema);
+  m.def("tile_record", &tile_record);
+  m.def("pulse_record", &pulse_record);
+  m.def("scale_records", &scale_records);
+  m.def("update_record", &update_record);
+  m.def("time_record", &time_record);
   m.def("step", &step);
   m.def("mvm", &mvm);
   m.def("outer", &outer);

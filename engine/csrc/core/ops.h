@@ -71,6 +71,11 @@ struct TimeJob {
   float clock;  // drift: time since its first call, in units of drift_t_0
 };
 
+// A GPU's kernels take these records byte by byte as the host's compiler lays them out.
+static_assert(sizeof(TileView) == 80 && sizeof(PulseJob) == 56 && sizeof(SampleScale) == 12 && sizeof(UpdateJob) == 120 &&
+                  sizeof(TimeJob) == 72,
+              "host and GPU compiler must lay out a record alike");
+
 struct DeviceOps {
   const char* stem;
   const char* isa;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which columns get a pulse, as bits: 64 columns a word, and a chunk of lanes at a time.
 #pragma once
-#include "core/macros.h"
+#include "kernels/line.h"
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -15,7 +15,6 @@ constexpr int kChunk = 16;  // columns that take a pulse together
 #else
 constexpr int kChunk = 8;
 #endif
-constexpr i64 kSpan = 1024;             // columns handled together
 constexpr i64 kMaskWords = kSpan / 64;
 constexpr i64 kMaskStep = 8;            // words are handled, and rows of masks padded, by so many
 

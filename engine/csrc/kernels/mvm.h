@@ -3,6 +3,7 @@
 // ADC, rescaling. Order and formulas: docs/physics/tile.md.
 #pragma once
 #include "core/periphery.h"
+#include "kernels/line.h"
 #include "kernels/product.h"
 
 namespace OHM_NS {
@@ -92,7 +93,7 @@ inline void outer_update(float* weights, const float* x, const float* d, float l
   for (i64 i = 0; i < out; ++i)
     for (i64 s = 0; s < samples; ++s) {
       const float scale = lr * d[s * out + i];
-      for (i64 j = 0; j < in; ++j) weights[i * in + j] -= scale * x[s * in + j];
+      for (i64 j = 0; j < in; ++j) weights[i * in + j] = outer_step(weights[i * in + j], scale, x[s * in + j]);
     }
 }
 

@@ -3,25 +3,22 @@
 // columns of a row that get a first, a second, a third ... pulse.
 #pragma once
 #include "kernels/lanes.h"
+#include "kernels/line.h"
 #include "kernels/masks.h"
 
 namespace OHM_NS {
 
-using ohm_ops::UpdateJob;
-
-constexpr int kSlotsPerWord = 32;
-
-// Rounds a probability to whole multiples of `res`, half to even or stochastically; 0: leaves it.
+// Bin width 0 leaves the probabilities.
 inline void quantise_lanes(float* p, float res, bool stochastic, u64 seed, u32 stream, u64 step, const u32* element) {
   if (res <= 0.0f) return;
   alignas(64) u32 word[4 * kLanes];
   if (stochastic) philox_lanes(word, kLanes, seed, kTrainRound, step, element, stream);
   for (int l = 0; l < kLanes; ++l)
-    p[l] = res * rounded(p[l] / res + (stochastic ? unit_interval(word[l]) - 0.5f : 0.0f));
+    p[l] = quantised(p[l], res, stochastic ? jitter_of(word[l]) : 0.0f);
 }
 
 inline void probability_lanes(float* p, const float* value, float scale, const Block& b) {
-  for (int l = 0; l < kLanes; ++l) p[l] = magnitude(value[b.first + b.column[l]]) * scale;
+  for (int l = 0; l < kLanes; ++l) p[l] = probability_of(value[b.first + b.column[l]], scale);
 }
 
 // One line of a sample's pulses, columns or rows.
@@ -42,8 +39,8 @@ inline void prepare_trains(TrainLanes& s, const Lines& lines, bool sto_round, co
   probability_lanes(p, lines.value, lines.scale, b);
   quantise_lanes(p, lines.res, sto_round, seed, lines.stream, step, b.element);
   for (int l = 0; l < kLanes; ++l) {
-    s.always[l] = p[l] >= 1.0f ? 1u : 0u;
-    s.threshold[l] = (u32)(i64)(smaller(p[l], 0.99999994f) * 4294967296.0f);
+    s.always[l] = always_of(p[l]);
+    s.threshold[l] = threshold_of(p[l]);
   }
 }
 
@@ -53,10 +50,10 @@ inline void draw_trains(TrainLanes& s, u32 stream, i64 from, i64 to, const Block
   for (i64 slot = from; slot < to; slot += 4) {
     const i64 left = to - slot;
     philox_lanes(s.word, kLanes, seed, stream, step, b.element, (u32)(slot >> 2));
-    const u32 valid = left >= 4 ? 15u : (1u << left) - 1u;
+    const u32 valid = valid_slots(left);
     for (int l = 0; l < kLanes; ++l) {
       u32 nibble = 0;
-      for (int k = 0; k < 4; ++k) nibble |= (u32)((s.word[k * kLanes + l] < s.threshold[l]) | s.always[l]) << k;
+      for (int k = 0; k < 4; ++k) nibble |= fires(s.word[k * kLanes + l], s.threshold[l], s.always[l]) << k;
       s.bits[l] |= (nibble & valid) << (slot - from);
     }
   }
@@ -75,15 +72,13 @@ inline void store_column_masks(u64* mask, i64 mask_words, const TrainLanes& s, i
   }
 }
 
-// The deterministic kinds carry a level per line instead of a train: whole pulses, or a quantised probability.
 inline void level_lanes(float* level, const Lines& lines, i32 kind, i32 length, bool sto_round, const Block& b,
                         u64 seed, u64 step) {
   alignas(64) float p[kLanes];
   probability_lanes(p, lines.value, lines.scale, b);
   quantise_lanes(p, lines.res, sto_round, seed, lines.stream, step, b.element);
   for (int l = 0; l < b.used; ++l)
-    level[b.first + l] = kind == ohm_ops::kMeanCount ? clamped(rounded((float)length * p[l]), 0.0f, (float)length)
-                                                     : clamped(p[l], 0.0f, 1.0f);
+    level[b.first + l] = level_of(p[l], kind, length);
 }
 
 inline void encode_trains(const UpdateJob& job, const Lines& lines, i64 t, bool columns, const Block& b, u64 seed) {
@@ -156,13 +151,6 @@ inline i64 stack_trains(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 f
   return top;
 }
 
-// What the deterministic kinds count at a crosspoint.
-inline i32 level_count(const UpdateJob& job, i64 t, i64 row, i64 column, i64 out, i64 in) {
-  const float length = (float)job.scales[t].length, d = job.d_level[t * out + row];
-  const float factor = job.kind == ohm_ops::kMeanCount ? d / length : length * d;
-  return (i32)rounded(factor * job.x_level[t * in + column]);
-}
-
 inline i64 stack_counts(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
   i64 top = 0;
   clear_level(levels, 0);
@@ -180,20 +168,6 @@ inline i64 stack_levels(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 f
                                           : stack_counts(levels, job, t, row, first, columns, out, in);
 }
 
-// A row that sends no pulse in this sample needs no look at its columns.
-inline bool row_is_silent(const UpdateJob& job, i64 t, i64 row, i64 out) {
-  if (job.scales[t].length == 0 || job.d[t * out + row] == 0.0f) return true;
-  if (job.kind != ohm_ops::kStochastic) return job.d_level[t * out + row] == 0.0f;
-  u32 any = 0;
-  for (i64 word = 0; word < job.words; ++word) any |= job.d_train[(t * job.words + word) * out + row];
-  return any == 0;
-}
-
-// A pulse goes down where lr * d * x > 0; this is its direction where x > 0.
-inline float sign_where_x_positive(const UpdateJob& job, i64 t, i64 row, i64 out) {
-  return (job.d[t * out + row] > 0.0f) == job.negative ? 1.0f : -1.0f;
-}
-
 // Up positive, down negative, as an update would apply them.
 inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed, i32* counts) {
   encode_all(job, seed, out, in, 1);
@@ -204,12 +178,12 @@ inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed,
         i32* to = counts + (t * out + row) * in + first;
         for (i64 l = 0; l < columns; ++l) to[l] = 0;
         if (row_is_silent(job, t, row, out)) continue;
-        const i32 sign = (i32)sign_where_x_positive(job, t, row, out);
+        const float sign = sign_where_x_positive(job, t, row, out);
         const i64 top = stack_levels(job.levels, job, t, row, first, columns, out, in);
         for (i64 k = 0; k < top; ++k)
           for (i64 l = 0; l < columns; ++l)
             if (level_mask(job.levels, k)[l >> 6] >> (l & 63) & 1u)
-              to[l] += job.x[t * in + first + l] > 0.0f ? sign : -sign;
+              to[l] += (i32)direction_of(job.x[t * in + first + l], sign);
       }
 }
 

@@ -30,7 +30,7 @@ struct Span {
   u32 element;        // the span's number in the generator's counter
   const RoundKeys& keys;
 
-  float direction(i64 column) const { return x[column] > 0.0f ? sign : -sign; }
+  float direction(i64 column) const { return direction_of(x[column], sign); }
 };
 
 // The arrays of that span.
