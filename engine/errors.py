@@ -44,6 +44,10 @@ class BuildError(OhmscapeError, ImportError):
     """The compiled part is missing or does not match the Python part."""
 
 
+class CudaError(OhmscapeError, RuntimeError):
+    """A GPU cannot be used; the message says what is missing."""
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean ...?`` with up to three known names close to ``name``, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
