@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engine.errors import BuildError, ShapeError
+from engine.errors import BuildError
+from engine.shapes import CPU
 
 try:
     from engine import _core
@@ -55,6 +57,18 @@ if os.environ.get("OHMSCAPE_ISA"):
     use_isa(os.environ["OHMSCAPE_ISA"])
 
 
+def on_gpu(device: torch.device) -> bool:
+    """Return whether what lies on ``device`` is computed by the kernels for GPUs."""
+    return device.type == "cuda"
+
+
+def _gpu():
+    """Return the calls for GPUs; imported when the first tile goes there."""
+    from engine.cuda import arrays
+
+    return arrays
+
+
 @functools.cache
 def schema(stem: str) -> dict:
     """Return the compiled device's ``params``, ``tables`` and ``cells`` (names in order) and ``has_write_noise``."""
@@ -84,15 +98,23 @@ def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
     return out
 
 
-def element_normals(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+def element_normals(
+    seed: int, stream: str, step: int, count: int, block: int = 0, device: torch.device = CPU
+) -> torch.Tensor:
     """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: standard normals ``(4, count)``."""
+    if on_gpu(device):
+        return _gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=True)
     out = torch.empty(4, count)
     _core.element_normals(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
 
 
-def element_uniforms(seed: int, stream: str, step: int, count: int, block: int = 0) -> torch.Tensor:
+def element_uniforms(
+    seed: int, stream: str, step: int, count: int, block: int = 0, device: torch.device = CPU
+) -> torch.Tensor:
     """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: uniform in (0, 1], ``(4, count)``."""
+    if on_gpu(device):
+        return _gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=False)
     out = torch.empty(4, count)
     _core.element_uniforms(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
@@ -106,40 +128,6 @@ def maths(name: str, value: float) -> float:
 def threads_for(work: int) -> int:
     """Return how many threads a kernel of ``work`` crosspoint-samples gets; never more than torch's setting."""
     return 1 if work < _SERIAL_WORK else torch.get_num_threads()
-
-
-def checked(array: torch.Tensor, name: str, shape: Mapping[str, int | None]) -> torch.Tensor:
-    """Return ``array`` as contiguous float32 on the CPU after checking its shape.
-
-    Parameters
-    ----------
-    array : torch.Tensor
-    name : str
-        For the message.
-    shape : mapping
-        Axis name to length; None accepts any.
-
-    Raises
-    ------
-    ShapeError
-        Wrong number of axes, wrong length, dtype, device, or a value that is not finite.
-    """
-    if not isinstance(array, torch.Tensor):
-        raise ShapeError(f"{name}: got {type(array).__name__}, expected a torch.Tensor. Use torch.as_tensor.")
-    wanted = ", ".join(f"{axis}={n if n is not None else 'any'}" for axis, n in shape.items())
-    fits = array.dim() == len(shape) and all(
-        n is None or n == got for n, got in zip(shape.values(), array.shape, strict=True)
-    )
-    if not fits:
-        raise ShapeError(f"{name}: got shape {tuple(array.shape)}, expected ({wanted}). Check the axes' order.")
-    if array.dtype != torch.float32 or array.device.type != "cpu":
-        raise ShapeError(
-            f"{name}: got {array.dtype} on {array.device}, expected torch.float32 on cpu. Convert: .float().cpu()."
-        )
-    array = array.detach().contiguous()
-    if not torch.isfinite(array).all():
-        raise ShapeError(f"{name}: holds NaN or infinity, must be finite. Look for a diverged loss or bad data.")
-    return array
 
 
 @dataclass
@@ -187,6 +175,10 @@ class TileArrays:
             down,
         )
 
+    def record(self, params: torch.Tensor, cells: torch.Tensor, *, seed: int | None = None) -> bytes:
+        """Return the tile as a GPU's kernels take it; ``params`` and the table of ``cells`` lie there."""
+        return _core.tile_record(self.native(seed=seed), params.data_ptr(), cells.data_ptr())
+
     def construct(self) -> None:
         """Draw the device-to-device values of every cell."""
         _core.construct(self.native(seed=self.construction_seed))
@@ -216,6 +208,12 @@ class TileArrays:
         """Pulse the devices for every sample of the job, in order."""
         _core.update(self.native(job.x.shape[0]), job.native(first_step))
 
+    def outer(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
+        """Add ``-lr * d^T x`` to what the devices hold, in floating point, samples in order."""
+        out, in_ = self.hidden.shape
+        threads = threads_for(out * in_ * x.shape[0])
+        _core.outer(self.hidden.data_ptr(), x.data_ptr(), d.data_ptr(), lr, out, in_, x.shape[0], threads)
+
     def draw_time(self, params: tuple[list[float], list[float]]) -> TimeArrays:
         """Return the per-device values of the processes in time, drawn."""
         time = TimeArrays(params, {n: torch.empty_like(self.hidden) for n in time_schema()["cells"]}, {})
@@ -234,16 +232,7 @@ class TileArrays:
         clock: float = 0.0,
     ) -> None:
         """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
-        native = _core.Time(
-            *time.params,
-            [c.data_ptr() for c in time.cells.values()],
-            [c.data_ptr() for c in time.drift.values()],
-            step,
-            amount,
-            skip_last_column,
-            *columns,
-            clock,
-        )
+        native = time.native((step, amount, skip_last_column, *columns, clock))
         seed = self.construction_seed if what == "construct" else self.seed
         _core.act_in_time(self.native(seed=seed), native, what)
 
@@ -293,8 +282,24 @@ class UpdateJob:
             self.negative,
         )
 
+    def part(self, samples: slice) -> UpdateJob:
+        """Return the update of some of the samples."""
+        names = ("x", "d", "length", "x_scale", "d_scale")
+        return dataclasses.replace(self, **{n: getattr(self, n)[samples] for n in names})
+
+    def scale_records(self, first_step: int) -> bytes:
+        """Return length and scales of every sample as a GPU's kernels take them."""
+        return _core.scale_records(self.native(first_step))
+
+    def record(self, first_step: int, longest: int, words: int, scratch: Sequence[torch.Tensor]) -> bytes:
+        """Return the update as a GPU's kernels take it; ``scratch`` are scales, row trains, levels of x and of d."""
+        scales, *rest = (s.data_ptr() for s in scratch)
+        return _core.update_record(self.native(first_step), scales, longest, words, *rest)
+
     def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
         """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
+        if on_gpu(self.x.device):
+            return _gpu().coincidences(self, seed, first_step)
         counts = torch.empty(self.x.shape[0], self.d.shape[1], self.x.shape[1], dtype=torch.int32)
         _core.coincidences(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, counts.data_ptr())
         return counts
@@ -316,20 +321,43 @@ class TimeArrays:
     cells: dict[str, torch.Tensor]
     drift: dict[str, torch.Tensor]
 
+    def native(self, act: tuple) -> _core.Time:
+        cells, drift = ([c.data_ptr() for c in arrays.values()] for arrays in (self.cells, self.drift))
+        return _core.Time(*self.params, cells, drift, *act)
 
-def allocate(stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int) -> TileArrays:
+    def record(self, params: Sequence[torch.Tensor], tables: Sequence[torch.Tensor], act: tuple) -> bytes:
+        """Return one act as a GPU's kernels take it; parameters and tables of ``cells`` and ``drift`` lie there."""
+        return _core.time_record(self.native(act), *(p.data_ptr() for p in (*params, *tables)))
+
+    def to(self, device: torch.device) -> TimeArrays:
+        """Return the same on another device."""
+        cells, drift = ({n: c.to(device) for n, c in arrays.items()} for arrays in (self.cells, self.drift))
+        return TimeArrays(self.params, cells, drift)
+
+
+def arrays_on(device: torch.device) -> type[TileArrays]:
+    """Return the class of tiles whose state lies on ``device``."""
+    return _gpu().GpuArrays if on_gpu(device) else TileArrays
+
+
+def allocate(
+    stem: str, params: np.ndarray, out: int, in_: int, seed: int, construction_seed: int, device: torch.device = CPU
+) -> TileArrays:
     """Return a tile of ``(out, in)`` devices at weight zero, its device-to-device parameters drawn."""
-    cells = {n: torch.empty(out, in_) for n in schema(stem)["cells"]}
-    tile = TileArrays(stem, params, cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
+    cells = {n: torch.empty(out, in_, device=device) for n in schema(stem)["cells"]}
+    hidden, apparent = (torch.zeros(out, in_, device=device) for _ in range(2))
+    tile = arrays_on(device)(stem, params, cells, hidden, apparent, seed, construction_seed)
     tile.construct()
     return tile
 
 
-def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
-    """Add ``-lr * d^T x`` to ``weights`` (out, in) in floating point, samples in order."""
-    out, in_ = weights.shape
-    threads = threads_for(out * in_ * x.shape[0])
-    _core.outer(weights.data_ptr(), x.data_ptr(), d.data_ptr(), lr, out, in_, x.shape[0], threads)
+def pulse_record(
+    directions: torch.Tensor, read_every: int, first_step: int, hidden: torch.Tensor, apparent: torch.Tensor
+) -> bytes:
+    """Return a pulse sequence ``(pulses,)`` or ``(pulses, out, in)`` and its traces as a GPU's kernels take it."""
+    per_device, pulses = directions.dim() == 3, directions.shape[0]
+    addresses = (hidden.data_ptr(), apparent.data_ptr())
+    return _core.pulse_record(directions.data_ptr(), per_device, pulses, read_every, first_step, *addresses)
 
 
 def mvm(

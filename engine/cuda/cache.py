@@ -44,9 +44,7 @@ def key(program: Program, arch: str, version: tuple[int, int]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
-def machine_code(
-    program: Program, arch: str, compile_: Callable[[Program, str], bytes] | None = None
-) -> bytes:
+def machine_code(program: Program, arch: str, compile_: Callable[[Program, str], bytes] | None = None) -> bytes:
     """Return the machine code of ``program`` for ``arch``, from disk if it is there.
 
     Raises

@@ -36,8 +36,7 @@ def nvrtc() -> Any:
         module.nvrtcVersion()
     except Exception as problem:  # the loader's own classes, which differ from version to version
         raise CudaError(
-            f"NVRTC: the library was not found ({_one_line(problem)}). "
-            "Install it: pip install 'ohmscape[cuda]'."
+            f"NVRTC: the library was not found ({_one_line(problem)}). Install it: pip install 'ohmscape[cuda]'."
         ) from problem
     return module
 
@@ -68,9 +67,7 @@ def compiled(program: Program, arch: str) -> bytes:
         The compiler is missing, or refuses the source: the message holds what it says.
     """
     module = nvrtc()
-    (handle,) = _checked(
-        module.nvrtcCreateProgram(program.text.encode(), str(program.path).encode(), 0, [], [])
-    )
+    (handle,) = _checked(module.nvrtcCreateProgram(program.text.encode(), str(program.path).encode(), 0, [], []))
     try:
         given = [*options(arch), f"--include-path={SOURCES}", *program.definitions()]
         (status,) = module.nvrtcCompileProgram(handle, len(given), [o.encode() for o in given])

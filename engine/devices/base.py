@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from engine import ops
 from engine.errors import BuildError, ParameterError, say
 from engine.quantity import Model
+from engine.shapes import CPU
 
 POSITIVE = {"bounds": (0, None), "inclusive_bounds": (False, True)}
 NOT_NEGATIVE = {"bounds": (0, None)}
@@ -116,13 +118,16 @@ class Device(Model):
         """Return the names of the per-device arrays in order."""
         return list(ops.schema(cls.header())["cells"])
 
-    def arrays(self, out: int, in_: int, seed: int, construction_seed: int) -> ops.TileArrays:
-        """Return ``(out, in)`` devices at weight zero, their device-to-device values drawn."""
-        return ops.allocate(self.header(), self.pack(), out, in_, seed, construction_seed)
+    def arrays(
+        self, out: int, in_: int, seed: int, construction_seed: int, where: torch.device = CPU
+    ) -> ops.TileArrays:
+        """Return ``(out, in)`` devices at weight zero on ``where``, their device-to-device values drawn."""
+        return ops.allocate(self.header(), self.pack(), out, in_, seed, construction_seed, where)
 
     def arrays_of(self, cells, hidden, apparent, seed: int, construction_seed: int) -> ops.TileArrays:
-        """Return devices with given values and states, each ``(out, in)``: a restored tile."""
-        return ops.TileArrays(self.header(), self.pack(), cells, hidden, apparent, seed, construction_seed)
+        """Return devices with given values and states, each ``(out, in)``: a restored tile, where the states lie."""
+        kind = ops.arrays_on(hidden.device)
+        return kind(self.header(), self.pack(), cells, hidden, apparent, seed, construction_seed)
 
     def steps_of(self, cells: Mapping[str, np.ndarray], w: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of one pulse of drawn devices; ``cells`` broadcast against ``w``."""

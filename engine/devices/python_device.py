@@ -16,6 +16,7 @@ import torch
 
 from engine import ops
 from engine.devices.families import SpreadDevice
+from engine.shapes import CPU
 
 Cells = dict[str, torch.Tensor]
 
@@ -23,8 +24,8 @@ Cells = dict[str, torch.Tensor]
 class Draws:
     """Random numbers of every device at construction, by number; a number is used for one purpose only."""
 
-    def __init__(self, seed: int, shape: tuple[int, ...]):
-        self._seed, self._shape = seed, shape
+    def __init__(self, seed: int, shape: tuple[int, ...], where: torch.device = CPU):
+        self._seed, self._shape, self._where = seed, shape, where
 
     def normal(self, number: int) -> torch.Tensor:
         """Return standard normal draws, one per device, ``(out, in)``."""
@@ -35,7 +36,7 @@ class Draws:
         return self._draw(ops.element_uniforms, number)
 
     def _draw(self, draw, number: int) -> torch.Tensor:
-        rows = draw(self._seed, "construction", 0, int(np.prod(self._shape)), number >> 2)
+        rows = draw(self._seed, "construction", 0, int(np.prod(self._shape)), number >> 2, self._where)
         return rows[number & 3].reshape(self._shape)
 
 
@@ -105,10 +106,12 @@ class PythonDevice(SpreadDevice):
         mean, spread = self.cell_step(states, torch.full_like(states, direction), spread_out)
         return mean.numpy(), spread.numpy()
 
-    def arrays(self, out: int, in_: int, seed: int, construction_seed: int) -> TensorArrays:
-        """Return ``(out, in)`` devices at weight zero, their device-to-device values drawn."""
-        cells = {n: v.expand(out, in_).contiguous() for n, v in self.draw(Draws(construction_seed, (out, in_))).items()}
-        return self.arrays_of(cells, torch.zeros(out, in_), torch.zeros(out, in_), seed, construction_seed)
+    def arrays(self, out: int, in_: int, seed: int, construction_seed: int, where: torch.device = CPU) -> TensorArrays:
+        """Return ``(out, in)`` devices at weight zero on ``where``, their device-to-device values drawn."""
+        drawn = self.draw(Draws(construction_seed, (out, in_), where))
+        cells = {n: v.expand(out, in_).contiguous() for n, v in drawn.items()}
+        hidden, apparent = (torch.zeros(out, in_, device=where) for _ in range(2))
+        return self.arrays_of(cells, hidden, apparent, seed, construction_seed)
 
     def arrays_of(self, cells, hidden, apparent, seed: int, construction_seed: int) -> TensorArrays:
         """Return devices with given values and states, each ``(out, in)``: a restored tile."""
@@ -161,8 +164,8 @@ class TensorArrays(ops.TileArrays):
     def pulse(self, directions: np.ndarray, read_every: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden, apparent (reads, out, in)."""
         shape = (directions.shape[0] // read_every, *self.hidden.shape)
-        hidden, apparent = torch.empty(shape), torch.empty(shape)
-        sent = torch.as_tensor(directions.astype(np.float32))
+        hidden, apparent = (torch.empty(shape, device=self.hidden.device) for _ in range(2))
+        sent = torch.as_tensor(directions.astype(np.float32)).to(self.hidden.device)
         for k in range(directions.shape[0]):
             step = first_step + k
             if k == 0 or step & 3 == 0:
@@ -180,7 +183,7 @@ class TensorArrays(ops.TileArrays):
         """Pulse the devices for every sample of the job, in order."""
         for t, signed in enumerate(job.coincidences(self.seed, first_step)):
             step, pulses, direction = first_step + t, signed.abs(), signed.sign().float()
-            used = torch.zeros(*pulses.shape[:1], _spans(pulses.shape[1]), dtype=torch.long)
+            used = pulses.new_zeros(pulses.shape[0], _spans(pulses.shape[1]), dtype=torch.long)
             for k in range(int(pulses.max())):
                 fires = pulses > k
                 numbers, used = _numbered(fires, used)
@@ -207,19 +210,21 @@ class TensorArrays(ops.TileArrays):
         from engine.devices import get
 
         free = get("ideal")()
-        tile = free.arrays(*self.hidden.shape, self.seed, self.construction_seed)
+        tile = free.arrays(*self.hidden.shape, self.seed, self.construction_seed, self.hidden.device)
         tile.hidden.copy_(self.hidden)
         return tile
 
     def _normals(self, stream: str, step: int, block: int = 0) -> torch.Tensor:
-        return ops.element_normals(self.seed, stream, step, self.hidden.numel(), block).reshape(4, *self.hidden.shape)
+        drawn = ops.element_normals(self.seed, stream, step, self.hidden.numel(), block, self.hidden.device)
+        return drawn.reshape(4, *self.hidden.shape)
 
     def _run(self, stream: str, step: int, numbers: torch.Tensor) -> torch.Tensor:
         """Return the normals that a parallel update numbers so, (out, in): draws of a row's block of columns."""
         blocks = _spans(numbers.shape[1])
-        element = torch.arange(numbers.shape[0])[:, None] * blocks + torch.arange(numbers.shape[1]) // ops.SPAN
+        rows, columns = (torch.arange(n, device=numbers.device) for n in numbers.shape)
+        element = rows[:, None] * blocks + columns // ops.SPAN
         calls = [
-            ops.element_normals(self.seed, stream, step, numbers.shape[0] * blocks, block)
+            ops.element_normals(self.seed, stream, step, numbers.shape[0] * blocks, block, numbers.device)
             for block in range(int(numbers.min()) >> 2, (int(numbers.max()) >> 2) + 1)
         ]
         return torch.stack(calls)[(numbers >> 2) - (int(numbers.min()) >> 2), numbers & 3, element]

@@ -110,7 +110,8 @@ class TemporalTile:
         self._clock = state["clock"]
         self._time = None
         if state["cells"]:
-            cells, drift = ({n: c.clone() for n, c in state[k].items()} for k in ("cells", "drift"))
+            where = self._arrays.hidden.device
+            cells, drift = ({n: c.to(where, copy=True) for n, c in state[k].items()} for k in ("cells", "drift"))
             self._time = ops.TimeArrays(self.device.pack_time(), cells, drift)
 
 

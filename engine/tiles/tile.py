@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from engine import ops
+from engine.cuda.arrays import checked_device
 from engine.devices.base import Device
-from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError, say
+from engine.errors import ParameterError, ShapeError, StateError, say
 from engine.rng import checked_seed
+from engine.shapes import checked
 from engine.tiles.config import TileConfig
 from engine.tiles.periphery import IOParameters
-from engine.tiles.temporal import TemporalTile
+from engine.tiles.state import LastingTile
 from engine.tiles.update import UpdateParameters, checked_rate
 
-_FORMAT = 1
 _COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
@@ -30,7 +31,7 @@ class PulseTrace(NamedTuple):
     apparent: torch.Tensor
 
 
-class Tile(TemporalTile):
+class Tile(LastingTile):
     """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
 
     Parameters
@@ -47,11 +48,15 @@ class Tile(TemporalTile):
         Fixes the device-to-device draws alone (the same chip with other noise); ``seed`` if not given.
     count_pulses : bool
         Keep `pulse_counts`, the pulses that each device has seen.
+    torch_device : str or torch.device
+        Where the tile lives and computes: ``cpu``, or a GPU such as ``cuda`` or ``cuda:1`` (docs/cuda.md).
 
     Raises
     ------
     ParameterError
         A size below 1, a seed out of range, a device that is none.
+    CudaError
+        A GPU that cannot be used; the message says what is missing.
 
     Notes
     -----
@@ -77,6 +82,7 @@ class Tile(TemporalTile):
         seed: int = 0,
         construction_seed: int | None = None,
         count_pulses: bool = False,
+        torch_device: str | torch.device = "cpu",
     ):
         self.out_features = _size("Tile.out_features", out_features)
         self.in_features = _size("Tile.in_features", in_features)
@@ -97,11 +103,11 @@ class Tile(TemporalTile):
         )
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
-        self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed)
+        where = checked_device(torch_device)
+        self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
         if count_pulses:
-            shape = (out_features, in_features)
-            self._arrays.counters = torch.zeros(shape, dtype=torch.int32), torch.zeros(shape, dtype=torch.int32)
-        self.set_weights(torch.zeros(out_features, in_features))
+            self._arrays.counters = tuple(torch.zeros_like(self.hidden, dtype=torch.int32) for _ in range(2))
+        self.set_weights(torch.zeros_like(self.hidden))
 
     @classmethod
     def from_config(cls, out_features: int, in_features: int, config: TileConfig, **seeds) -> Tile:
@@ -109,7 +115,8 @@ class Tile(TemporalTile):
         return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **seeds)
 
     def __repr__(self) -> str:
-        return f"Tile({self.out_features} x {self.in_features}, {self.device.stem()}, seed={self.seed})"
+        where = "" if self.torch_device.type == "cpu" else f", torch_device='{self.torch_device}'"
+        return f"Tile({self.out_features} x {self.in_features}, {self.device.stem()}, seed={self.seed}{where})"
 
     @property
     def config(self) -> TileConfig:
@@ -158,7 +165,7 @@ class Tile(TemporalTile):
             Wrong shape, dtype or device, NaN or infinity.
         """
         shape = {"out": self.out_features, "in": self.in_features}
-        self._arrays.write(ops.checked(weights, "weights", shape), self._advance("set", 1))
+        self._arrays.write(self._checked(weights, "weights", shape), self._advance("set", 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
@@ -178,11 +185,11 @@ class Tile(TemporalTile):
         ShapeError
             Wrong shape, dtype or device, NaN or infinity.
         """
-        return self._product("forward", ops.checked(x, "x", {"batch": None, "in": self.in_features}))
+        return self._product("forward", self._checked(x, "x", {"batch": None, "in": self.in_features}))
 
     def backward(self, d: torch.Tensor) -> torch.Tensor:
         """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; raises as `forward`."""
-        return self._product("backward", ops.checked(d, "d", {"batch": None, "out": self.out_features}))
+        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}))
 
     def update(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
         """Change the weights by pulses, on average by ``-lr d^T x``, one sample after the other.
@@ -203,8 +210,8 @@ class Tile(TemporalTile):
         ParameterError
             A learning rate that is negative, not finite or no number.
         """
-        x = ops.checked(x, "x", {"batch": None, "in": self.in_features})
-        d = ops.checked(d, "d", {"batch": x.shape[0], "out": self.out_features})
+        x = self._checked(x, "x", {"batch": None, "in": self.in_features})
+        d = self._checked(d, "d", {"batch": x.shape[0], "out": self.out_features})
         lr = checked_rate(lr)
         first = self._advance("update", x.shape[0])
         if lr == 0 or x.shape[0] == 0:
@@ -218,10 +225,10 @@ class Tile(TemporalTile):
     def _update_digitally(self, x: torch.Tensor, d: torch.Tensor, lr: float, *, bounded: bool) -> None:
         if bounded:  # the bounds hold after every sample, so that a batch is its samples one by one
             for k in range(x.shape[0]):
-                ops.outer(self._arrays.hidden, x[k : k + 1], d[k : k + 1], lr)
+                self._arrays.outer(x[k : k + 1], d[k : k + 1], lr)
                 self.clip()
         else:
-            ops.outer(self._arrays.hidden, x, d, lr)
+            self._arrays.outer(x, d, lr)
             self._arrays.apparent.copy_(self._arrays.hidden)
 
     def pulse(self, directions, read_every: int = 1) -> PulseTrace:
@@ -262,71 +269,6 @@ class Tile(TemporalTile):
         first = self._advance("pulse", sequence.shape[0])
         return PulseTrace(*self._arrays.pulse(sequence, read_every, first))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that defines the tile's future: configuration, states, stream positions."""
-        return {
-            "format": _FORMAT,
-            "config": self._config.to_dict(),
-            "seed": self.seed,
-            "construction_seed": self.construction_seed,
-            "steps": dict(self._steps),
-            "hidden": self.hidden.clone(),
-            "apparent": self.weights.clone(),
-            "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
-            "time": self._time_state(),
-            "counters": [c.clone() for c in self._arrays.counters or ()],
-        }
-
-    def load_state_dict(self, state: dict[str, Any], *, config: str = "same") -> None:
-        """Restore what `state_dict` gave; the tile then continues bit by bit as the saved one would have.
-
-        Parameters
-        ----------
-        state : dict
-        config : {"same", "saved", "keep"}
-            What to do if the saved configuration differs: refuse and show the difference, take the saved one, or
-            keep the tile's own and restore only states and stream positions.
-
-        Raises
-        ------
-        ConfigMismatch
-            With ``config="same"`` if any field differs; nothing has been changed then.
-        ShapeError
-            The saved tile has another size.
-        StateError
-            The state has a format this version does not know.
-        """
-        self.check_loadable(state, config=config)
-        if config == "saved":
-            self._config = TileConfig.from_dict(state["config"])
-            self._granularity = self.device.granularity
-        self._restore(state)
-
-    def check_loadable(self, state: dict[str, Any], *, config: str = "same", subject: str = "tile state") -> None:
-        """Raise what `load_state_dict` would raise, and change nothing; ``subject`` begins the message."""
-        if config not in ("same", "saved", "keep"):
-            raise ParameterError(say("config", config, "is not an option", "same, saved, keep", "Choose one of these."))
-        if state.get("format") != _FORMAT:
-            raise StateError(
-                f"{subject} format = {state.get('format')!r}: unknown (allowed: {_FORMAT}). "
-                "Load it with the version of Ohmscape that saved it."
-            )
-        if state["hidden"].shape != self.hidden.shape:
-            raise ShapeError(
-                f"{subject}: got (out, in) = {tuple(state['hidden'].shape)}, this tile has "
-                f"{tuple(self.hidden.shape)}. Build the tile with the saved size."
-            )
-        differences = self._config.differences(state["config"])
-        if differences and config == "same":
-            raise ConfigMismatch(_tell(subject, differences), differences)
-        device = TileConfig.from_dict(state["config"]).device if config == "saved" else self.device
-        if set(state["cells"]) != set(device.cell_names()):
-            raise ConfigMismatch(
-                f"{subject}: per-device arrays {sorted(state['cells'])} do not fit {device.stem()}. "
-                "Load with config='saved'.",
-                differences,
-            )
-
     def __deepcopy__(self, memo) -> Tile:
         twin = Tile.from_config(
             self.out_features, self.in_features, self._config, seed=self.seed, construction_seed=self.construction_seed
@@ -336,6 +278,11 @@ class Tile(TemporalTile):
         return twin
 
     def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
+        if ops.on_gpu(self.torch_device):
+            raise StateError(
+                f"Tile.{way}: the product is not computed on a GPU yet (allowed: tiles on cpu). "
+                "Move the tile: tile.to('cpu')."
+            )
         io: IOParameters = getattr(self._config, way)
         first = self._advance(way, v.shape[0])
         return ops.mvm(self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first)
@@ -345,16 +292,8 @@ class Tile(TemporalTile):
         self._steps[stream] += steps
         return first
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.seed, self.construction_seed = state["seed"], state["construction_seed"]
-        self._steps = dict(state["steps"])
-        self.hidden.copy_(state["hidden"])
-        self.weights.copy_(state["apparent"])
-        cells = {n: state["cells"][n].clone() for n in self.device.cell_names()}
-        self._arrays = self.device.arrays_of(cells, self.hidden, self.weights, self.seed, self.construction_seed)
-        if state["counters"]:
-            self._arrays.counters = tuple(c.clone() for c in state["counters"])
-        self._restore_time(state["time"])
+    def _checked(self, array: torch.Tensor, name: str, shape: dict[str, int | None]) -> torch.Tensor:
+        return checked(array, name, shape, self.torch_device)
 
 
 def _own_config(device, forward, backward, update) -> TileConfig:
@@ -373,12 +312,3 @@ def _size(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ParameterError(say(name, value, "must be a whole number", "1, 2, ...", "Give at least 1."))
     return int(value)
-
-
-def _tell(subject: str, differences: dict[str, tuple[Any, Any]]) -> str:
-    shown = "; ".join(f"{k}: saved {a!r}, here {b!r}" for k, (a, b) in list(differences.items())[:8])
-    more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
-    return (
-        f"{subject}: its configuration differs from this tile's ({shown}{more}). "
-        "Load with config='saved' to take the saved one, or config='keep' to keep this one."
-    )

@@ -64,7 +64,7 @@ class UpdateParameters(Model):
 
     def job(self, x: torch.Tensor, d: torch.Tensor, lr: float, granularity: float) -> ops.UpdateJob:
         """Return the update of samples ``x`` (samples, in), ``d`` (samples, out) as pulses for the kernels."""
-        x_max, d_max = (v.abs().amax(1).numpy() for v in (x, d))
+        x_max, d_max = (v.abs().amax(1).cpu().numpy() for v in (x, d))
         length, x_scale, d_scale = self.scales(x_max, d_max, abs(lr), granularity)
         implicit = self.pulse_type == "deterministic_implicit"
         bins = (self.x_res_implicit, self.d_res_implicit) if implicit else (self.res, self.res)

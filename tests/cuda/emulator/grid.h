@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -36,7 +36,8 @@ constexpr std::size_t kStack = 256 * 1024;
 // Where threads meet: the last to arrive lets all go on. What they exchange lies in one of two places in turn, so that
 // nobody overwrites what a slower thread has still to read.
 struct Meeting {
-  unsigned size = 0, arrived = 0;
+  explicit Meeting(unsigned threads = 0) : size(threads) {}
+  unsigned size, arrived = 0;
   unsigned long round = 0;
   unsigned value[2][kWarp];
 };
