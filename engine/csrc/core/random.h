@@ -63,12 +63,17 @@ struct Pair {
 
 // Box-Muller: two exact normals from two words, up to the 31-bit resolution of the radius (|z| < 6.7). The second word
 // names a direction: 30 bits an angle within +-pi/4, one bit the axis it is counted from, one the sign along that axis.
-OHM_HD Pair normal_pair(u32 first, u32 second) {
-  float radius = square_root(-2.0f * natural_log(unit_interval(first)));
-  SinCos turn = sin_cos((float)(i32)(second << 2) * 3.6572952e-10f);  // 2^-31 pi/4
-  float along = radius * float_of(bits_of(turn.cos) ^ ((second << 1) & 0x80000000u)), across = radius * turn.sin;
-  bool swapped = (i32)second < 0;
+OHM_HD Pair toward(float radius, u32 direction) {
+  SinCos turn = sin_cos((float)(i32)(direction << 2) * 3.6572952e-10f);  // 2^-31 pi/4
+  float along = radius * float_of(bits_of(turn.cos) ^ ((direction << 1) & 0x80000000u)), across = radius * turn.sin;
+  bool swapped = (i32)direction < 0;
   return {swapped ? across : along, swapped ? along : across};
+}
+
+OHM_HD float radius_from(const LogParts& uniform) { return square_root(-2.0f * log_of(uniform)); }
+
+OHM_HD Pair normal_pair(u32 first, u32 second) {
+  return toward(radius_from(log_parts(unit_interval(first))), second);
 }
 
 struct Normals {

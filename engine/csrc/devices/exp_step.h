@@ -10,18 +10,26 @@ struct ExpStep : PulsedDevice {
     OHM_FIELDS(PulsedParams, A_up, A_down, gamma_up, gamma_down, a, b, dw_min_std_add, dw_min_std_slope,
                write_noise_std, apply_write_noise_on_set)
   };
+  struct Cell : PulsedCell {
+    OHM_FIELDS(PulsedCell, z_scale)
+  };
   static constexpr bool has_write_noise = true;
-  OHM_HD static void draw(Cell&, const Params&, const Draws&) {}
+
+  OHM_HD static void draw(Cell& c, const Params& p, const Draws&) {
+    float range = c.max_bound - c.min_bound;
+    bool open = range > 0.0f;
+    c.z_scale = open ? 2.0f * p.a / range : 0.0f;
+    c.dwmin_up = open ? c.dwmin_up : 0.0f;  // a device without a range takes no step
+    c.dwmin_down = open ? c.dwmin_down : 0.0f;
+  }
 
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     bool up = direction > 0.0f;
-    float range = c.max_bound - c.min_bound;
-    bool open = range > 0.0f;
-    float z = 2.0f * p.a * w / (open ? range : 1.0f) + p.b;
-    float bend = (up ? p.A_up : p.A_down) * exponential(up ? p.gamma_up * z : -p.gamma_down * z);
+    float z = c.z_scale * w + p.b;
+    float bend = (up ? p.A_up : p.A_down) * exponential((up ? p.gamma_up : -p.gamma_down) * z);
     float mean = (up ? c.dwmin_up : c.dwmin_down) * larger(1.0f - bend, 0.0f);
     float extra = p.dw_min_std_add + p.dw_min_std_slope * magnitude(w);
-    return {open ? mean : 0.0f, open ? p.dw_min_std * (mean + extra) : 0.0f};
+    return {mean, p.dw_min_std * (mean + extra)};
   }
 };
 

@@ -5,8 +5,8 @@
 
 namespace OHM_NS {
 
-constexpr int kCalls = 16;              // calls of the generator made together
-constexpr int kRun = 4 * kCalls;        // draws they give
+constexpr int kCalls = 16;  // calls of the generator made together, at least
+constexpr int kBatch = 64;  // and at most
 
 // The lane that makes a call is chosen so that unpacking four rows of words into the order of the draws needs no
 // exchange between the 128-bit parts of a register.
@@ -18,11 +18,17 @@ constexpr u32 kCallOfLane[kCalls] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 1
 constexpr u32 kCallOfLane[kCalls] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 #endif
 
-// to[4 c + k] = rows[k][lane of call c].
-inline void interleave(float* to, const float rows[4][kCalls]) {
+// Four words or normals of each call, a row for each.
+template <class T>
+struct Drawn {
+  alignas(64) T row[4][kBatch];
+};
+
+// to[4 c + k] = row k of the lane of call c, for kCalls lanes.
+inline void interleave(float* to, const Drawn<float>& z, i64 lane) {
+  const float *a0 = z.row[0] + lane, *b0 = z.row[1] + lane, *c0 = z.row[2] + lane, *d0 = z.row[3] + lane;
 #if defined(__AVX512F__)
-  const __m512 a = _mm512_load_ps(rows[0]), b = _mm512_load_ps(rows[1]);
-  const __m512 c = _mm512_load_ps(rows[2]), d = _mm512_load_ps(rows[3]);
+  const __m512 a = _mm512_load_ps(a0), b = _mm512_load_ps(b0), c = _mm512_load_ps(c0), d = _mm512_load_ps(d0);
   const __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b)), AB = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
   const __m512d cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d)), CD = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
   _mm512_storeu_ps(to, _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)));
@@ -31,8 +37,8 @@ inline void interleave(float* to, const float rows[4][kCalls]) {
   _mm512_storeu_ps(to + 48, _mm512_castpd_ps(_mm512_unpackhi_pd(AB, CD)));
 #elif defined(__AVX2__)
   for (int l = 0; l < kCalls; l += 8, to += 32) {
-    const __m256 a = _mm256_load_ps(rows[0] + l), b = _mm256_load_ps(rows[1] + l);
-    const __m256 c = _mm256_load_ps(rows[2] + l), d = _mm256_load_ps(rows[3] + l);
+    const __m256 a = _mm256_load_ps(a0 + l), b = _mm256_load_ps(b0 + l);
+    const __m256 c = _mm256_load_ps(c0 + l), d = _mm256_load_ps(d0 + l);
     const __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), AB = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
     const __m256d cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)), CD = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
     _mm256_storeu_ps(to, _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)));
@@ -41,35 +47,51 @@ inline void interleave(float* to, const float rows[4][kCalls]) {
     _mm256_storeu_ps(to + 24, _mm256_castpd_ps(_mm256_unpackhi_pd(AB, CD)));
   }
 #else
-  for (int c = 0; c < kCalls; ++c)
-    for (int k = 0; k < 4; ++k) to[4 * c + k] = rows[k][c];
+  for (int l = 0; l < kCalls; ++l, to += 4) to[0] = a0[l], to[1] = b0[l], to[2] = c0[l], to[3] = d0[l];
 #endif
 }
 
-// At least `count` normals from draw 4 * first_call on, in whole runs.
-inline __attribute__((noinline)) void draw_runs(float* normal, i64 count, const RoundKeys& keys, u32 stream, u64 step,
-                                                u32 element, u32 first_call) {
-  alignas(64) u32 call[kCalls], word[4][kCalls];
-  alignas(64) float z[4][kCalls];
-  for (i64 done = 0; done < count; done += kRun, first_call += kCalls) {
-    for (int l = 0; l < kCalls; ++l) call[l] = first_call + kCallOfLane[l];
-    philox_calls(word[0], kCalls, keys, stream, step, element, call);
-    for (int pair = 0; pair < 4; pair += 2)
-      for (int l = 0; l < kCalls; ++l) {
-        const Pair both = normal_pair(word[pair][l], word[pair + 1][l]);
-        z[pair][l] = both.first;
-        z[pair + 1][l] = both.second;
-      }
-    interleave(normal + done, z);
+// Words 0, 1 and 2, 3 of each call become normals. What normal_pair does, in loops with short chains of operations: a
+// processor looks only so far ahead for work that does not wait.
+inline void turn_normal(Drawn<float>& z, const Drawn<u32>& word, i64 calls) {
+  for (int pair = 0; pair < 4; pair += 2) {
+    alignas(64) float exponent[kBatch], s[kBatch];
+    for (i64 l = 0; l < calls; ++l) {
+      const LogParts parts = log_parts(unit_interval(word.row[pair][l]));
+      exponent[l] = parts.exponent, s[l] = parts.s;
+    }
+    for (i64 l = 0; l < calls; ++l) s[l] = radius_from({exponent[l], s[l]});
+    for (i64 l = 0; l < calls; ++l) {
+      const Pair both = toward(s[l], word.row[pair + 1][l]);
+      z.row[pair][l] = both.first, z.row[pair + 1][l] = both.second;
+    }
   }
 }
 
-// The same from draw `first` on; returns where it lies. Up to kRun + 3 more than `count` are written.
+// At least `count` normals from draw 4 * first_call on; 4 * kCalls - 1 more may be written.
+inline __attribute__((noinline)) void draw_normals(float* normal, i64 count, const RoundKeys& keys, u32 stream,
+                                                   u64 step, u32 element, u32 first_call) {
+  Drawn<u32> word;
+  Drawn<float> z;
+  alignas(64) u32 call[kBatch];
+  const i64 all = (count + 4 * kCalls - 1) / (4 * kCalls) * kCalls;
+  for (i64 done = 0; done < all; done += kBatch) {
+    const i64 calls = all - done < kBatch ? all - done : kBatch;
+    for (i64 l = 0; l < calls; ++l) call[l] = first_call + (u32)(done + l / kCalls * kCalls) + kCallOfLane[l % kCalls];
+    philox_calls(word.row[0], kBatch, calls, keys, stream, step, element, call);
+    turn_normal(z, word, calls);
+    for (i64 l = 0; l < calls; l += kCalls) interleave(normal + 4 * (done + l), z, l);
+  }
+}
+
+// The same from draw `first` on; returns where that lies, up to 3 entries in.
 inline const float* draw_normals_from(float* buffer, i64 first, i64 count, const RoundKeys& keys, u32 stream, u64 step,
                                       u32 element) {
   const i64 lead = first & 3;
-  draw_runs(buffer, lead + count, keys, stream, step, element, (u32)(first >> 2));
+  draw_normals(buffer, lead + count, keys, stream, step, element, (u32)(first >> 2));
   return buffer + lead;
 }
+
+constexpr i64 kDrawSlack = 4 * kCalls + 3;
 
 }  // namespace OHM_NS

@@ -62,26 +62,26 @@ constexpr TurnTable kTurns;
 
 // Hands consecutive values to the lanes whose bit is set; the others get any value and a `turn` of kChunk or more.
 // `value` is readable for kChunk entries.
-inline void expand(float* lane, i32* turn, const float* value, u32 mask) {
+inline void expand(float* lane, i8* turn, const float* value, u32 mask) {
 #if defined(__AVX512F__)
   _mm512_store_ps(lane, _mm512_maskz_expandloadu_ps((__mmask16)mask, value));
-  _mm512_store_si512(turn, _mm512_maskz_set1_epi32((__mmask16)~mask, kChunk));
+  _mm_storeu_si128((__m128i*)turn, _mm_maskz_set1_epi8((__mmask16)~mask, kChunk));
 #elif defined(__AVX2__)
-  const __m256i from = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)kTurns.turn[mask]));
-  _mm256_store_ps(lane, _mm256_permutevar8x32_ps(_mm256_loadu_ps(value), from));
-  _mm256_store_si256((__m256i*)turn, from);
+  const __m128i from = _mm_loadl_epi64((const __m128i*)kTurns.turn[mask]);
+  _mm256_store_ps(lane, _mm256_permutevar8x32_ps(_mm256_loadu_ps(value), _mm256_cvtepu8_epi32(from)));
+  _mm_storel_epi64((__m128i*)turn, from);
 #else
   for (int l = 0, before = 0; l < kChunk; ++l) {
     const int one = (int)(mask >> l & 1u);
     lane[l] = value[before & (kChunk - 1)];
-    turn[l] = one ? 0 : kChunk;
+    turn[l] = (i8)(one ? 0 : kChunk);
     before += one;
   }
 #endif
 }
 
 // The same for all columns; returns what follows the values used. `lane` and `turn` hold whole chunks.
-inline const float* expand_all(float* lane, i32* turn, const float* value, const u64* mask, i64 columns) {
+inline const float* expand_all(float* lane, i8* turn, const float* value, const u64* mask, i64 columns) {
   for (i64 column = 0; column < columns; column += kChunk) {
     const u32 chunk = chunk_mask(mask, column);
     expand(lane + column, turn + column, value, chunk);

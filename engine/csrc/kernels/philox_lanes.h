@@ -61,25 +61,31 @@ struct WideCounter {
   Wide c0, c1, c2, c3;
 };
 
-// The generator on the even 32-bit lanes; the odd ones carry left-overs that no product reads.
-inline __attribute__((always_inline)) WideCounter even_rounds(WideCounter c, const RoundKeys& keys) {
-  const Wide m0 = Wide::all(0xD2511F53u), m1 = Wide::all(0xCD9E8D57u);
-#pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
-    const Wide a = multiply_even(c.c0, m0), b = multiply_even(c.c2, m1);
-    c.c0 = xor3(upper(b), c.c1, keys.k0[round]), c.c2 = xor3(upper(a), c.c3, keys.k1[round]);
-    c.c1 = b, c.c3 = a;
-  }
-  return c;
+// One round of the generator on the even 32-bit lanes; the odd ones carry left-overs that no product reads.
+inline __attribute__((always_inline)) void even_round(WideCounter& c, const RoundKeys& keys, int round) {
+  const Wide a = multiply_even(c.c0, Wide::all(0xD2511F53u)), b = multiply_even(c.c2, Wide::all(0xCD9E8D57u));
+  c.c0 = xor3(upper(b), c.c1, keys.k0[round]), c.c2 = xor3(upper(a), c.c3, keys.k1[round]);
+  c.c1 = b, c.c3 = a;
 }
 
-inline __attribute__((always_inline)) void store_words(u32* words, int count, const WideCounter& counter,
+inline WideCounter upper(const WideCounter& c) { return {upper(c.c0), upper(c.c1), upper(c.c2), upper(c.c3)}; }
+
+inline __attribute__((always_inline)) void store_joined(u32* words, i64 stride, const WideCounter& even,
+                                                        const WideCounter& odd) {
+  join(even.c0, odd.c0).store(words), join(even.c1, odd.c1).store(words + stride);
+  join(even.c2, odd.c2).store(words + 2 * stride), join(even.c3, odd.c3).store(words + 3 * stride);
+}
+
+// Even and odd lanes go side by side: each round waits for the one before, two chains hide half of that.
+inline __attribute__((always_inline)) void store_words(u32* words, i64 stride, const WideCounter& counter,
                                                        const RoundKeys& keys) {
-  const WideCounter even = even_rounds(counter, keys);
-  const WideCounter odd =
-      even_rounds({upper(counter.c0), upper(counter.c1), upper(counter.c2), upper(counter.c3)}, keys);
-  join(even.c0, odd.c0).store(words), join(even.c1, odd.c1).store(words + count);
-  join(even.c2, odd.c2).store(words + 2 * count), join(even.c3, odd.c3).store(words + 3 * count);
+  WideCounter even = counter, odd = upper(counter);
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    even_round(even, keys, round);
+    even_round(odd, keys, round);
+  }
+  store_joined(words, stride, even, odd);
 }
 #endif
 
@@ -101,17 +107,17 @@ inline __attribute__((noinline)) void philox_lanes(u32* words, int count, u64 se
 #endif
 }
 
-// The same for one element and `count` blocks.
-inline __attribute__((always_inline)) void philox_calls(u32* words, int count, const RoundKeys& keys, u32 stream,
-                                                        u64 step, u32 element, const u32* block) {
+// The same for one element and `count` blocks; rows of `words` are `stride` apart.
+inline __attribute__((always_inline)) void philox_calls(u32* words, i64 stride, i64 count, const RoundKeys& keys,
+                                                        u32 stream, u64 step, u32 element, const u32* block) {
 #if defined(__AVX2__)
   const Wide c1 = Wide::all(element), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
-  for (int l = 0; l < count; l += Wide::lanes)
-    store_words(words + l, count, {Wide::load(block + l), c1, c2, c3}, keys);
+  for (i64 l = 0; l < count; l += Wide::lanes)
+    store_words(words + l, stride, {Wide::load(block + l), c1, c2, c3}, keys);
 #else
-  for (int l = 0; l < count; ++l) {
+  for (i64 l = 0; l < count; ++l) {
     Words w = draw_words(keys.seed, stream, step, element, block[l]);
-    for (int k = 0; k < 4; ++k) words[k * count + l] = w.v[k];
+    for (int k = 0; k < 4; ++k) words[k * stride + l] = w.v[k];
   }
 #endif
 }

@@ -18,7 +18,8 @@ namespace OHM_NS {
 
 constexpr i64 kDraws = 2048;  // draws made at once: they stay in the first-level cache
 constexpr i64 kLevels = 64;   // levels they may serve
-constexpr int kDense = 8;     // a level is sparse when less than one column in so many takes part
+constexpr int kDense = 5;     // a level is sparse when less than one column in so many takes part
+constexpr int kPack = 64;     // crosspoints of a sparse level handled together
 
 // One row's devices of a span, in one sample.
 struct Span {
@@ -50,7 +51,7 @@ template <class D>
 inline void fire_all(const DeviceRow<D>& row, const typename D::Params& p, const Span& at, const u64* mask,
                      const float* noise) {
   alignas(64) float xi[kSpan];
-  alignas(64) i32 turn[kSpan];
+  alignas(64) i8 turn[kSpan];
   expand_all(xi, turn, noise, mask, at.columns);
 #pragma GCC ivdep
   for (i64 l = 0; l < at.columns; ++l) {
@@ -60,16 +61,25 @@ inline void fire_all(const DeviceRow<D>& row, const typename D::Params& p, const
   }
 }
 
-// Sparse levels go by the list of their columns.
+// Sparse levels go by the list of their columns, moved next to one another for the arithmetic.
 template <class D>
 inline void fire_listed(const DeviceRow<D>& row, const typename D::Params& p, const Span& at, const u64* mask,
                         const float* noise) {
   alignas(64) i32 list[kSpan];
   const i64 count = list_columns(list, mask, at.columns);
-#pragma GCC ivdep
-  for (i64 k = 0; k < count; ++k) {
-    const i64 l = list[k];
-    row.hidden[l] = pulsed<D>(row.hidden[l], at.direction(l), noise[k], row.cell(l), p);
+  for (i64 first = 0; first < count; first += kPack, noise += kPack) {
+    const i32* column = list + first;
+    const i64 used = count - first < kPack ? count - first : kPack;
+    CellLanes<typename D::Cell, kPack> cells;
+    alignas(64) float hidden[kPack], direction[kPack];
+    for (int f = 0; f < D::Cell::count; ++f)
+      for (i64 l = 0; l < used; ++l) cells.field[f][l] = row.cells[f][column[l]];
+    for (i64 l = 0; l < used; ++l) {
+      hidden[l] = row.hidden[column[l]];
+      direction[l] = at.direction(column[l]);
+    }
+    for (i64 l = 0; l < used; ++l) hidden[l] = pulsed<D>(hidden[l], direction[l], noise[l], cells.at((int)l), p);
+    for (i64 l = 0; l < used; ++l) row.hidden[column[l]] = hidden[l];
   }
 }
 
@@ -84,7 +94,7 @@ inline void count_fired(const TileView& tile, const Span& at, const u64* mask) {
 
 // Write noise is drawn once for every crosspoint that was pulsed in the sample.
 inline void write_level(const TileView& tile, const Span& at, const u64* mask, i64 count, float std) {
-  alignas(64) float draws[kSpan + kRun];
+  alignas(64) float draws[kSpan + kDrawSlack];
   alignas(64) i32 list[kSpan];
   const float* eta = draw_normals_from(draws, 0, count, at.keys, kUpdateWrite, at.step, at.element);
   list_columns(list, mask, at.columns);
@@ -95,7 +105,7 @@ inline void write_level(const TileView& tile, const Span& at, const u64* mask, i
 // All pulses of one sample on one span: as many levels at a time as their draws find room.
 template <class D>
 inline void update_span(const TileView& tile, const typename D::Params& p, const Span& at, const u64* levels, i64 top) {
-  alignas(64) float draws[kDraws + kRun + kChunk];
+  alignas(64) float draws[kDraws + kDrawSlack + kChunk];
   const i64 words = mask_words(at.columns);
   const DeviceRow<D> row(tile, at.start);
   i64 first_draw = 0;
