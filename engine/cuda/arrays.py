@@ -112,6 +112,12 @@ class GpuArrays(ops.TileArrays):
         """Write ``target`` (out, in) into the devices: clipped to their bounds, write noise added."""
         self._start("ohm_set_weights", pointer(target), u64(step))
 
+    def step(self, w: torch.Tensor, direction: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of one pulse of every device from states ``w``, all ``(out, in)``."""
+        mean, spread = torch.empty_like(self.hidden), torch.empty_like(self.hidden)
+        self._start("ohm_step", pointer(w), f32(direction), pointer(mean), pointer(spread))
+        return mean, spread
+
     def pulse(self, directions: np.ndarray, read_every: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Apply ``directions`` (pulses,) or (pulses, out, in) and return hidden, apparent (reads, out, in)."""
         sent = torch.from_numpy(np.ascontiguousarray(directions, np.int8)).to(self.device)
