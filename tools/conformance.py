@@ -64,13 +64,15 @@ STATEMENTS = {
     "T47": "Speed",
 }
 NOT_HERE = {
-    "T37": "Not here: needs the kernels for GPUs.",
     "T44": "Not here: needs the likelihood fit; those of the least-squares fit are in tests/explorer/test_fit.py.",
     "T45": "Not here: needs the population fit.",
     "T46": "Not here: needs the comparison of models.",
     "T47": "For information, not a test: `make bench`.",
 }
-PARTLY = {"T43": "Soft bounds and linear step; the other classes have no fit yet."}
+PARTLY = {
+    "T37": "Without a GPU, its kernels run emulated on the CPU.",
+    "T43": "Soft bounds and linear step; the other classes have no fit yet.",
+}
 HEADER = """\
 <!-- SPDX-License-Identifier: Apache-2.0 -->
 # Conformance of the devices

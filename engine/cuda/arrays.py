@@ -134,6 +134,7 @@ class GpuArrays(ops.TileArrays):
             program, threads = update_program(
                 self.stem,
                 write_noise=self.write_noise,
+                cells=len(self.cells),
                 counts=self.counters is not None,
                 kind=part.kind,
                 words=encoded.words,
@@ -169,7 +170,7 @@ class GpuArrays(ops.TileArrays):
             self._start(f"ohm_{what}", record)
 
     def _start(self, kernel: str, *arguments: bytes, seed: int | None = None) -> None:
-        program = tile_program(self.stem, write_noise=self.write_noise)
+        program = tile_program(self.stem, write_noise=self.write_noise, cells=len(self.cells))
         start(self.device, program, kernel, self.hidden.numel(), [self._record(seed), *arguments])
 
     def _record(self, seed: int | None = None) -> bytes:

@@ -62,13 +62,17 @@ def common_program() -> Program:
     return Program("common.cu")
 
 
-def tile_program(stem: str, *, write_noise: bool) -> Program:
-    """Return the kernels of one device class that treat each crosspoint by itself."""
-    return Program("tile.cu", _device(stem, write_noise))
+def tile_program(stem: str, *, write_noise: bool, cells: int | None = None) -> Program:
+    """Return the kernels of one device class that treat each crosspoint by itself.
+
+    ``cells``, where given, is the number of per-device arrays that the header must have: an extension built from
+    other sources is noticed when kernels are compiled, not by wrong addresses.
+    """
+    return Program("tile.cu", _device(stem, write_noise, cells))
 
 
 def update_program(
-    stem: str, *, write_noise: bool, counts: bool, kind: int, words: int, columns: int
+    stem: str, *, write_noise: bool, counts: bool, kind: int, words: int, columns: int, cells: int | None = None
 ) -> tuple[Program, int]:
     """Return the update of one device class and the threads of its blocks.
 
@@ -81,11 +85,13 @@ def update_program(
         How pulses are made (`engine.ops.UpdateJob.kind`), 32-slot words of a train.
     columns : int
         Columns of the tile: narrow ones get small blocks.
+    cells : int, optional
+        As in `tile_program`.
     """
     threads, each = block_shape(columns)
     form = {"COUNTS": int(counts), "KIND": kind, "WORDS": words, "THREADS": threads, "COLUMNS": each}
     constants = tuple((f"OHM_{name}", str(value)) for name, value in form.items())
-    return Program("update.cu", (*_device(stem, write_noise), *constants)), threads
+    return Program("update.cu", (*_device(stem, write_noise, cells), *constants)), threads
 
 
 def block_shape(columns: int) -> tuple[int, int]:
@@ -99,12 +105,13 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def _device(stem: str, write_noise: bool) -> tuple[tuple[str, str], ...]:
-    return (
-        ("OHM_HEADER", f'"devices/{stem}.h"'),
-        ("OHM_CLASS", class_of(stem)),
-        ("OHM_WRITE_NOISE", str(int(write_noise))),
-    )
+def _device(stem: str, write_noise: bool, cells: int | None) -> tuple[tuple[str, str], ...]:
+    known = {
+        "OHM_HEADER": f'"devices/{stem}.h"',
+        "OHM_CLASS": class_of(stem),
+        "OHM_WRITE_NOISE": str(int(write_noise)),
+    }
+    return tuple((known if cells is None else known | {"OHM_CELLS": str(cells)}).items())
 
 
 @functools.cache

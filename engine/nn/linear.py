@@ -70,7 +70,7 @@ class AnalogLinear(torch.nn.Module):
     Notes
     -----
     Initial weights are uniform in ``+-1/sqrt(in_features)``, as torch's own layer, clipped to each device's bounds.
-    The layer lives on the CPU in float32; moving or casting it raises `StateError`.
+    The layer is float32. It moves with ``.to("cuda")`` and ``.cpu()`` (docs/cuda.md); casting raises `StateError`.
 
     Examples
     --------
@@ -130,12 +130,16 @@ class AnalogLinear(torch.nn.Module):
         super()._load_from_state_dict(state_dict, prefix, kept, strict, missing, unexpected, errors)
 
     def _apply(self, fn, recurse=True):
-        probe = fn(torch.zeros(1))
-        if probe.dtype != torch.float32 or probe.device.type != "cpu":
+        """Move the layer between the CPU and a GPU; nothing else can be done to an analog weight."""
+        probe = fn(torch.zeros(1, device=self.tile.torch_device))
+        if probe.dtype != torch.float32 or probe.device.type not in ("cpu", "cuda"):
             raise StateError(
-                f"AnalogLinear: cannot become {probe.dtype} on {probe.device} (allowed: torch.float32 on cpu). "
-                "Leave analog layers where they are; move the digital layers only."
+                f"AnalogLinear: cannot become {probe.dtype} on {probe.device} (allowed: torch.float32 on cpu or cuda). "
+                "Leave analog layers as they are; cast the digital layers only."
             )
+        self.tile.to(probe.device)
+        self.weight.data = self.tile.weights  # the same parameter, so that optimizers still know it
+        self.weight.pending = [(x.to(probe.device), d.to(probe.device)) for x, d in self.weight.pending]
         if self.bias is not None:
             self.bias.data = fn(self.bias.data)
         return self

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The GPU's kernels on the CPU: the same sources, compiled by the host's compiler, block by block and thread by thread.
 
-`Emulator` takes the place of `engine.cuda.driver.DriverLauncher`: all else (arguments, grids, scratch memory) is what runs
-on a GPU too.
+`Emulator` takes the place of `engine.cuda.driver.DriverLauncher`. All else (arguments, grids, scratch memory) is what
+runs on a GPU too.
 """
 
 from __future__ import annotations

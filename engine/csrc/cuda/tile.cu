@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels of one device class that treat each crosspoint by itself. Given when it is compiled:
-// OHM_HEADER "devices/<stem>.h", OHM_CLASS, OHM_WRITE_NOISE (0 or 1).
-#include OHM_HEADER
+// what cuda/device.h takes, and OHM_WRITE_NOISE (0 or 1).
+#include "cuda/device.h"
 #include "cuda/crosspoints.h"
 
-using Device = OHM_NS::OHM_CLASS;
 using namespace ohm_ops;
 using namespace OHM_NS;
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The update of one device class in one form. Given when it is compiled: OHM_HEADER "devices/<stem>.h", OHM_CLASS,
-// OHM_WRITE_NOISE and OHM_COUNTS (0 or 1), OHM_KIND (UpdateKind), OHM_WORDS (32-slot words of a train), OHM_THREADS (of a
+// The update of one device class in one form. Given when it is compiled: what cuda/device.h takes, OHM_WRITE_NOISE and
+// OHM_COUNTS (0 or 1), OHM_KIND (UpdateKind), OHM_WORDS (32-slot words of a train), OHM_THREADS (of a
 // block), OHM_COLUMNS (of a thread).
-#include OHM_HEADER
+#include "cuda/device.h"
 #include "cuda/update.h"
 
-using Device = OHM_NS::OHM_CLASS;
 using namespace ohm_ops;
 using namespace OHM_NS;
 

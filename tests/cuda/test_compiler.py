@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel of every device class compiles for three generations of GPUs, without having any of them."""
+
+import time
+
+import pytest
+
+from engine import devices, ops
+from engine.cuda import compiler, program
+from engine.cuda.program import SOURCES, Program, block_shape
+from engine.errors import CudaError
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+HEADERS = sorted(p.stem for p in (SOURCES / "devices").glob("*.h"))
+ELF = b"\x7fELF"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def run_time_compiler() -> None:
+    try:
+        compiler.nvrtc()
+    except CudaError as missing:
+        pytest.skip(str(missing))
+
+
+def programs(stem: str) -> list[Program]:
+    """Return the most general form of each of a device's programs."""
+    update, _ = program.update_program(stem, write_noise=True, counts=True, kind=0, words=1, columns=1024)
+    return [program.tile_program(stem, write_noise=True), update]
+
+
+def test_every_device_class_has_a_program():
+    assert {devices.get(s).header() for s in devices.names()} == set(HEADERS)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("stem", HEADERS)
+def test_kernels_of_every_device_compile(stem, arch):
+    for one in programs(stem):
+        code = compiler.compiled(one, arch)
+        assert code.startswith(ELF)
+        for kernel in one.kernels():
+            assert b".text." + kernel.encode() in code
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_kernels_without_a_device_compile(arch):
+    common = program.common_program()
+    code = compiler.compiled(common, arch)
+    assert all(b".text." + kernel.encode() in code for kernel in common.kernels())
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("columns", [1, 100, 500])
+def test_every_form_of_the_update_compiles(kind, columns):
+    one, _ = program.update_program(
+        "soft_bounds", write_noise=False, counts=False, kind=kind, words=4 if kind == 0 else 1, columns=columns
+    )
+    assert compiler.compiled(one, "sm_90").startswith(ELF)
+
+
+def test_kernel_compiles_in_seconds():
+    """50 ms to a second on the machines this was written on; the limit leaves room for a busy one."""
+    update, _ = program.update_program("constant_step", write_noise=False, counts=False, kind=0, words=1, columns=512)
+    began = time.process_time()
+    compiler.compiled(update, "sm_90")
+    assert time.process_time() - began < 5
+
+
+def test_source_that_does_not_compile_is_refused_with_the_compilers_words():
+    with pytest.raises(CudaError, match=r"(?s)tile.cu .*for sm_90: does not compile.*devices/nothing.h"):
+        compiler.compiled(program.tile_program("nothing", write_noise=False), "sm_90")
+
+
+def test_header_of_other_sources_than_the_extension_is_refused():
+    """Arrays of a tile are addressed by position, so their number must be the header's."""
+    with pytest.raises(CudaError, match="built from other sources"):
+        compiler.compiled(program.tile_program("soft_bounds", write_noise=False, cells=3), "sm_90")
+    cells = len(ops.schema("soft_bounds")["cells"])
+    assert compiler.compiled(program.tile_program("soft_bounds", write_noise=False, cells=cells), "sm_90")
+
+
+def test_compiler_knows_its_version_and_architectures():
+    assert compiler.nvrtc_version() >= (12, 8)  # the first with sm_100
+    assert {80, 90, 100} <= set(compiler.supported())
+
+
+@pytest.mark.parametrize(
+    ("columns", "shape"), [(1, (32, 1)), (33, (64, 1)), (70, (128, 1)), (256, (256, 1)), (257, (256, 2)),
+                           (513, (256, 4)), (1024, (256, 4)), (5000, (256, 4))]
+)  # fmt: skip
+def test_block_has_a_thread_for_every_column_of_a_span(columns, shape):
+    assert block_shape(columns) == shape
+    assert shape[0] * shape[1] >= min(columns, ops.SPAN)
+    assert ops.SPAN == program.SPAN
