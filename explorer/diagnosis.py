@@ -6,7 +6,6 @@ Imports nothing of `engine` at the top: it must work, and say why, exactly where
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import subprocess
@@ -183,24 +182,28 @@ def _torch() -> Iterator[Finding]:
     yield Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
 
 
-def gpu_state() -> tuple[str, str]:
-    """Return the state (``not built``, ``no driver``, ``no GPU``, ``available``) and one sentence on it."""
-    import torch
-
-    if torch.version.cuda is None:
-        return "not built", "torch is a CPU build; Ohmscape computes on the CPU"
-    built = f"torch is built for CUDA {torch.version.cuda}"
-    # Only load the library: a driver call without a driver can hang.
-    try:
-        ctypes.CDLL("libcuda.so.1" if sys.platform == "linux" else "nvcuda.dll")
-    except OSError:
-        return "no driver", f"{built}, but there is no NVIDIA driver"
-    if not torch.cuda.is_available():
-        return "no GPU", f"{built} and there is a driver, but no usable GPU"
-    names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    return "available", f"{built}: {names}"
-
-
 def _gpu() -> Iterator[Finding]:
-    state, text = gpu_state()
-    yield Finding("GPU", "ok", f"{state}: {text}")
+    """A machine without a GPU is healthy; one whose GPU lies idle for want of a package is told so."""
+    from engine.cuda.availability import availability
+
+    found = availability()
+    idle = found.state not in ("available", "not built", "no driver", "no GPU")
+    yield Finding("GPU", "note" if idle else "ok", f"{found.state}: {found.text}", found.remedy if idle else "")
+    yield from _gpu_compiler()
+
+
+def _gpu_compiler() -> Iterator[Finding]:
+    from engine.cuda import cache, compiler
+    from engine.errors import CudaError
+
+    try:
+        version = ".".join(map(str, compiler.nvrtc_version()))
+    except CudaError as missing:
+        yield Finding(
+            "GPU", "ok", f"no kernels for GPUs can be compiled here: {str(missing).partition('. Install')[0]}"
+        )
+        return
+    kept = sum(1 for _ in cache.folder().glob("*.cubin"))
+    yield Finding(
+        "GPU", "ok", f"NVRTC of CUDA {version} compiles kernels for GPUs; {kept} are kept in {cache.folder()}"
+    )

@@ -221,27 +221,32 @@ def test_doctor_best_instruction_set_is_ok():
 
 
 @pytest.mark.parametrize(
-    ("cuda", "driver", "usable", "state"),
-    [
-        (None, False, False, "not built"),
-        ("13.0", False, False, "no driver"),
-        ("13.0", True, False, "no GPU"),
-        ("13.0", True, True, "available"),
-    ],
+    ("state", "status"),
+    [("available", "ok"), ("no GPU", "ok"), ("not built", "ok"), ("GPU too old", "note"), ("no NVRTC", "note")],
 )
-def test_gpu_state_tells_what_is_missing(cuda, driver, usable, state, monkeypatch):
-    import torch
+def test_doctor_gpu_that_lies_idle_is_a_note_and_none_is_fine(state, status, monkeypatch):
+    from engine.cuda import availability
 
-    def load(name):
-        if not driver:
-            raise OSError(name)
+    found = availability.Availability(state, "what was found", "What to do.")
+    monkeypatch.setattr(availability, "availability", lambda: found)
+    gpu, compiler = diagnosis._gpu()
+    assert gpu.status == status
+    assert gpu.text == f"{state}: what was found"
+    assert gpu.remedy == ("What to do." if status == "note" else "")
+    assert "NVRTC" in compiler.text or "cuda-bindings" in compiler.text
 
-    monkeypatch.setattr(torch.version, "cuda", cuda)
-    monkeypatch.setattr(diagnosis.ctypes, "CDLL", load)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: usable)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "test GPU")
-    assert diagnosis.gpu_state()[0] == state
+
+def test_doctor_says_which_compiler_for_gpus_is_missing(monkeypatch):
+    from engine.cuda import compiler
+    from engine.errors import CudaError
+
+    def missing():
+        raise CudaError("cuda-bindings: not installed (why). Install it: pip install 'ohmscape[cuda]'.")
+
+    monkeypatch.setattr(compiler, "nvrtc_version", missing)
+    (finding,) = diagnosis._gpu_compiler()
+    assert finding.status == "ok"
+    assert finding.text == "no kernels for GPUs can be compiled here: cuda-bindings: not installed (why)"
 
 
 # --- serve ----------------------------------------------------------------------------------------------------

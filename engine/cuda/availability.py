@@ -37,7 +37,8 @@ class Availability:
 
 def availability(index: int | None = None) -> Availability:
     """Return whether GPU ``index`` (torch's current one if None) can be used; loads no driver where there is none."""
-    return _of_torch() or _of_gpu(index) or _of_compiler(index) or Availability("available", gpu_name(index))
+    missing = _of_torch() or _of_gpu(index) or _of_compiler(index)
+    return missing or Availability("available", f"{gpu_name(index)}, {architecture(index)}")
 
 
 def require(index: int | None = None) -> None:

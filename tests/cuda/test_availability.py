@@ -35,7 +35,7 @@ def never(*_):
 
 
 def test_all_there_is_available(machine):
-    assert found.availability() == found.Availability("available", "test GPU")
+    assert found.availability() == found.Availability("available", "test GPU, sm_90")
     assert found.architecture() == "sm_90"
     found.require(0)
 
