@@ -8,10 +8,12 @@ runs on a GPU too.
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +68,12 @@ class Emulator:
         run = self._library(program).ohm_emulate
         run.argtypes = (ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_bool)
         run(kernel.encode(), grid, block, addresses, self.backwards)
+
+    def prepare(self, programs: Sequence[Program]) -> None:
+        """Compile several programs on all cores."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for program, path in zip(programs, pool.map(self._built, programs), strict=True):
+                self._libraries[program] = ctypes.CDLL(str(path))
 
     def _library(self, program: Program) -> ctypes.CDLL:
         if program not in self._libraries:

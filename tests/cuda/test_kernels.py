@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine import devices, ops
+from engine.cuda import program
 from engine.tiles import Tile, UpdateParameters
 
 PULSED = [s for s in devices.names() if devices.get(s).pulsed]
@@ -13,7 +14,19 @@ NARROW = (5, 70)  # no multiple of a warp
 WIDE = (2, 1100)  # two spans, the second with idle threads
 
 
+@pytest.fixture(scope="module")
+def lives_prepared(emulator) -> None:
+    """The kernels of every device's life, compiled on all cores instead of one by one."""
+    headers = sorted({devices.get(s).header() for s in devices.names()})
+    noisy = [(h, ops.schema(h)["has_write_noise"], len(ops.schema(h)["cells"])) for h in headers]
+    tiles = [program.tile_program(h, write_noise=w, cells=c) for h, w, c in noisy]
+    form = {"counts": True, "kind": 0, "words": 1, "columns": NARROW[1]}
+    updates = [program.update_program(h, write_noise=w, cells=c, **form)[0] for h, w, c in noisy if h in PULSED]
+    emulator.prepare([*tiles, *updates])
+
+
 @pytest.mark.conformance("T37")
+@pytest.mark.usefixtures("lives_prepared")
 @pytest.mark.parametrize("stem", devices.names())
 def test_life_of_a_tile_on_a_gpu_has_the_bits_of_the_cpu(stem, place):
     ours = lives.whole_life(stem, NARROW, "cpu")
