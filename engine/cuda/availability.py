@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 
 from engine.cuda import compiler
-from engine.errors import CudaError
+from engine.errors import CudaError, ParameterError, say
 
 OLDEST = (8, 0)
 """Compute capability from which kernels are compiled and tested: Ampere, 2020."""
+NO_USABLE_GPU = ("not built", "no driver", "no GPU", "GPU too old")
+"""States in which no package that could be installed would bring a GPU."""
 _INSTALL = "Install it: pip install 'ohmscape[cuda]'."
 
 
@@ -46,6 +49,46 @@ def require(index: int | None = None) -> None:
     found = availability(index)
     if found.state != "available":
         raise CudaError(f"torch_device = cuda: {found.state}: {found.text}. {found.remedy}")
+
+
+def preferred() -> str:
+    """Return where work that does not say goes: ``cuda`` if there is a GPU, else ``cpu``; ``OHMSCAPE_DEVICE`` decides.
+
+    Raises
+    ------
+    CudaError
+        There is a GPU but a package is missing or does not fit, or ``OHMSCAPE_DEVICE=cuda`` and there is none: the CPU
+        does not step in unasked.
+    ParameterError
+        ``OHMSCAPE_DEVICE`` is something else than ``auto``, ``cpu`` or ``cuda``.
+    """
+    asked = os.environ.get("OHMSCAPE_DEVICE", "auto")
+    if asked not in ("auto", "cpu", "cuda"):
+        raise ParameterError(
+            say("OHMSCAPE_DEVICE", asked, "is not an option", "auto, cpu, cuda", "Choose one of these.")
+        )
+    if asked == "cpu":
+        return "cpu"
+    found = availability()
+    if found.state == "available":
+        return "cuda"
+    if asked == "auto" and found.state in NO_USABLE_GPU:
+        return "cpu"
+    raise CudaError(
+        f"OHMSCAPE_DEVICE = {asked}: {found.state}: {found.text}. {found.remedy} Or set OHMSCAPE_DEVICE=cpu."
+    )
+
+
+def told() -> str:
+    """Return in one line where `preferred` sends work, and why, for a status line."""
+    try:
+        where = preferred()
+    except (CudaError, ParameterError) as problem:
+        return str(problem)
+    if where == "cuda":
+        return f"on the GPU ({availability().text})"
+    asked = os.environ.get("OHMSCAPE_DEVICE") == "cpu"
+    return f"on the CPU ({'OHMSCAPE_DEVICE=cpu' if asked else availability().state})"
 
 
 def _of_torch() -> Availability | None:

@@ -8,6 +8,7 @@ import param
 import torch
 import xarray as xr
 
+from engine.cuda.availability import preferred
 from engine.devices import Device
 from engine.errors import ParameterError, say
 from engine.presets import load
@@ -75,12 +76,12 @@ class PulseResponse(Experiment):
     def compute(self, progress: Progress) -> xr.Dataset:
         """Return traces, bands, symmetry points and step statistics; see the variables' attributes."""
         directions = self.pulses()
-        tile = Tile(self.n_devices, 1, self.device, seed=self.seed)
+        tile = Tile(self.n_devices, 1, self.device, seed=self.seed, torch_device=preferred())
         hidden, apparent = _traces(tile, self._start(), directions)
         progress(0.5, "pulses done")
         twin = Tile(1, 1, self.device.nominal(), seed=self.seed)
         nominal = _traces(twin, self._start(), directions)[0][:, 0]
-        cells = {n: c[:, 0].numpy() for n, c in tile.cells.items()}
+        cells = {n: c[:, 0].cpu().numpy() for n, c in tile.cells.items()}
         ds = _dataset(hidden, apparent, nominal, directions)
         ds["symmetry_point"] = _variable(
             "device", self.device.symmetry_points(cells), "w", "Weight where a device's up and down step are equal"
@@ -103,12 +104,12 @@ class PulseResponse(Experiment):
 
 def _traces(tile: Tile, start: float, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return hidden and apparent weights ``(pulses + 1, devices)``; the first row is the start."""
-    tile.set_weights(torch.full((tile.out_features, 1), float(start)))  # a whole bound may be an int
+    tile.set_weights(torch.full_like(tile.hidden, float(start)))  # a whole bound may be an int
     found = []
-    first = tile.hidden.numpy().copy(), tile.weights.numpy().copy()
+    first = tile.hidden.cpu().numpy().copy(), tile.weights.cpu().numpy().copy()
     for begin, trace in zip(first, tile.pulse(directions), strict=True):
         rows = np.empty((directions.size + 1, tile.out_features), np.float32)
-        rows[0], rows[1:] = begin[:, 0], trace.numpy()[:, :, 0]
+        rows[0], rows[1:] = begin[:, 0], trace.cpu().numpy()[:, :, 0]
         found.append(rows)
     return found[0], found[1]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
+from engine.cuda.availability import told
 from engine.errors import ParameterError, say
 from explorer.labs.state import DeviceState
 from explorer.views import theme
@@ -26,7 +27,9 @@ class SimulationPanel(Viewer):
         self.redraw.on_click(self._next_seed)
         state.param.watch(self._sync, list(_LABELS))
         line = pn.Row(*self.boxes.values(), self.redraw, sizing_mode="stretch_width", margin=(8, 0))
-        self._view = pn.Column(theme.heading("Simulation"), line, sizing_mode="stretch_width", margin=(16, 0))
+        self.where = theme.caption(f"Pulses are computed {told()}.")
+        parts = (theme.heading("Simulation"), line, self.where)
+        self._view = pn.Column(*parts, sizing_mode="stretch_width", margin=(16, 0))
 
     def __panel__(self) -> Viewable:
         return self._view

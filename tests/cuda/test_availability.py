@@ -135,3 +135,41 @@ def test_tile_on_a_missing_gpu_is_refused_with_what_is_missing(machine):
 def test_tile_on_an_unknown_device_is_refused(place):
     with pytest.raises(ParameterError, match=rf"torch_device = '{place}': is no place for a tile"):
         Tile(2, 3, torch_device=place)
+
+
+def test_work_goes_to_the_gpu_that_is_there_and_says_so(machine):
+    machine.delenv("OHMSCAPE_DEVICE", raising=False)
+    assert found.preferred() == "cuda"
+    assert found.told() == "on the GPU (test GPU, sm_90)"
+
+
+@pytest.mark.parametrize("why", ["not built", "GPU too old"])
+def test_work_goes_to_the_cpu_where_no_package_would_bring_a_gpu_and_says_why(machine, why):
+    machine.delenv("OHMSCAPE_DEVICE", raising=False)
+    if why == "not built":
+        machine.setattr(torch.version, "cuda", None)
+    else:
+        machine.setattr(torch.cuda, "get_device_capability", lambda index=None: (7, 5))
+    assert found.preferred() == "cpu"
+    assert found.told() == f"on the CPU ({why})"
+
+
+def test_gpu_that_lies_idle_for_want_of_a_package_is_not_replaced_by_the_cpu_unless_told_to(machine):
+    machine.delenv("OHMSCAPE_DEVICE", raising=False)
+    machine.setattr(found, "_driver_version", lambda: (12, 8))
+    with pytest.raises(CudaError, match=r"NVRTC does not fit.* Or set OHMSCAPE_DEVICE=cpu"):
+        found.preferred()
+    assert "NVRTC does not fit" in found.told()
+    machine.setenv("OHMSCAPE_DEVICE", "cpu")
+    assert found.preferred() == "cpu"
+    assert found.told() == "on the CPU (OHMSCAPE_DEVICE=cpu)"
+
+
+def test_gpu_that_was_asked_for_and_is_not_there_is_refused(machine):
+    machine.setattr(torch.version, "cuda", None)
+    machine.setenv("OHMSCAPE_DEVICE", "cuda")
+    with pytest.raises(CudaError, match="OHMSCAPE_DEVICE = cuda: not built"):
+        found.preferred()
+    machine.setenv("OHMSCAPE_DEVICE", "gpu")
+    with pytest.raises(ParameterError, match="OHMSCAPE_DEVICE = 'gpu': is not an option"):
+        found.preferred()

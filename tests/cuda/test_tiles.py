@@ -9,6 +9,7 @@ from pathlib import Path
 import lives
 import pytest
 import torch
+import xarray as xr
 
 from engine.cuda import program
 from engine.cuda.arrays import GpuArrays, i64, pointer, u32, u64
@@ -163,3 +164,21 @@ def test_cached_machine_code_loads_in_milliseconds(a_gpu, tmp_path, monkeypatch)
         torch.cuda.synchronize()
         taken = time.perf_counter() - began
         assert attempt == 0 or taken < 0.1
+
+
+def test_pulse_response_on_a_gpu_is_that_of_the_cpu(place, monkeypatch):
+    """What the device lab shows."""
+    pulse_response = pytest.importorskip("explorer.experiments.pulse_response", exc_type=ImportError)
+
+    def response() -> xr.Dataset:
+        device = lives.device_of("exp_step")
+        return pulse_response.PulseResponse(device=device, n_devices=20, n_pulses=30, seed=3).compute(
+            lambda *_, **__: None
+        )
+
+    monkeypatch.setattr(pulse_response, "preferred", lambda: "cpu")
+    ours = response()
+    with place() as where:
+        monkeypatch.setattr(pulse_response, "preferred", lambda: where)
+        theirs = response()
+    xr.testing.assert_identical(ours, theirs)

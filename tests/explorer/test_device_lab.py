@@ -113,6 +113,13 @@ def test_picker_follows_undo():
     assert "capacitor" not in picker.about.object
 
 
+def test_simulation_says_what_computes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OHMSCAPE_DEVICE", "cpu")
+    assert "Pulses are computed on the CPU (OHMSCAPE_DEVICE=cpu)." in SimulationPanel(DeviceState(**SMALL)).where.object
+    monkeypatch.setenv("OHMSCAPE_DEVICE", "gpu")
+    assert "is not an option" in SimulationPanel(DeviceState(**SMALL)).where.object
+
+
 def test_simulation_boxes_set_and_follow_the_state():
     state = DeviceState(**SMALL)
     panel = SimulationPanel(state)
