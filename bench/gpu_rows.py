@@ -69,7 +69,8 @@ def inputs(size: int, batch: int, where: str) -> tuple[torch.Tensor, torch.Tenso
 
 def work(tile: Tile, x: torch.Tensor, d: torch.Tensor, lr: float) -> dict[str, float]:
     """Return what an update has to do at least: bytes moved, pulses, operations."""
-    job = tile.config.update.job(x[:, :CHECKED], d[:, :CHECKED], lr, tile.device.granularity)
+    few = (v[:, :CHECKED].contiguous() for v in (x, d))
+    job = tile.config.update.job(*few, lr, tile.device.granularity)
     share = float(job.coincidences(tile.seed, 0).abs().float().mean())
     crosspoints, batch = tile.hidden.numel(), x.shape[0]
     pulses = share * crosspoints * batch

@@ -32,14 +32,19 @@ class DriverLauncher:
         require(device.index)
         from cuda.bindings import driver
 
+        torch.cuda.init()
         self._driver, self._device = driver, device
         self._arch = architecture(device.index)
+        # torch's own context of the GPU. A thread that has not called CUDA yet has none, and would launch nowhere.
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._call("cuDeviceGet", device.index))
         self._libraries: dict[Program, Any] = {}
         self._functions: dict[tuple[Program, str], Any] = {}
 
     def launch(self, program: Program, kernel: str, grid: int, block: int, arguments: Sequence[bytes]) -> None:
         """Start ``kernel`` with ``grid`` blocks of ``block`` threads; each argument is the bytes of its value."""
         with torch.cuda.device(self._device):
+            if int(self._call("cuCtxGetCurrent")) != int(self._context):
+                self._call("cuCtxSetCurrent", self._context)
             function = self._function(program, kernel)
             values = [ctypes.create_string_buffer(a, len(a)) for a in arguments]
             addresses = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
@@ -66,7 +71,11 @@ class DriverLauncher:
         return rest[0] if rest else None
 
 
-@functools.cache
 def launcher_of(device: torch.device) -> DriverLauncher:
     """Return the launcher of a GPU, the same for all tiles on it."""
-    return DriverLauncher(device)
+    return _launcher_of(torch.cuda.current_device() if device.index is None else device.index)
+
+
+@functools.cache
+def _launcher_of(index: int) -> DriverLauncher:
+    return DriverLauncher(torch.device("cuda", index))

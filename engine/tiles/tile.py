@@ -110,9 +110,9 @@ class Tile(LastingTile):
         self.set_weights(torch.zeros_like(self.hidden))
 
     @classmethod
-    def from_config(cls, out_features: int, in_features: int, config: TileConfig, **seeds) -> Tile:
-        """Return a tile made from one `TileConfig`; ``seeds`` are ``seed`` and ``construction_seed``."""
-        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **seeds)
+    def from_config(cls, out_features: int, in_features: int, config: TileConfig, **others) -> Tile:
+        """Return a tile made from one `TileConfig`; ``others`` are the seeds and ``torch_device``."""
+        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **others)
 
     def __repr__(self) -> str:
         where = "" if self.torch_device.type == "cpu" else f", torch_device='{self.torch_device}'"
@@ -270,9 +270,9 @@ class Tile(LastingTile):
         return PulseTrace(*self._arrays.pulse(sequence, read_every, first))
 
     def __deepcopy__(self, memo) -> Tile:
-        twin = Tile.from_config(
-            self.out_features, self.in_features, self._config, seed=self.seed, construction_seed=self.construction_seed
-        )
+        seeds = {"seed": self.seed, "construction_seed": self.construction_seed}
+        size = self.out_features, self.in_features
+        twin = Tile.from_config(*size, self._config, **seeds, torch_device=self.torch_device)
         memo[id(self)] = twin
         twin.load_state_dict(copy.copy(self.state_dict()))
         return twin
