@@ -25,7 +25,7 @@ from engine.cuda.program import SOURCES, Program
 
 GRID = Path(__file__).resolve().parent / "emulator" / "grid.h"
 FLAGS = ("-O1", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror",
-         "-Wno-unknown-pragmas", "-DOHM_ISA=emulated")  # fmt: skip
+         "-Wno-unknown-pragmas", "-Wno-deprecated-declarations", "-DOHM_ISA=emulated")  # fmt: skip
 ENTRY = """
 extern "C" void ohm_emulate(const char* name, unsigned grid, unsigned block, void** arguments, bool backwards) {{
 {cases}

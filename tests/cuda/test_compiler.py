@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kernel of every device class compiles for three generations of GPUs, without having any of them."""
 
+import fnmatch
 import os
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from engine.cuda import compiler, program
 from engine.cuda.program import SOURCES, Program, block_shape
 from engine.errors import CudaError
 
+ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 HEADERS = sorted(p.stem for p in (SOURCES / "devices").glob("*.h"))
 ELF = b"\x7fELF"
@@ -112,3 +116,13 @@ def test_block_has_a_thread_for_every_column_of_a_span(columns, shape):
     assert block_shape(columns) == shape
     assert shape[0] * shape[1] >= min(columns, ops.SPAN)
     assert ops.SPAN == program.SPAN
+
+
+def test_wheel_keeps_every_source_that_is_compiled():
+    """The build leaves out what only the extension needs; nothing that a program includes may match."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    left_out = project["tool"]["scikit-build"]["wheel"]["exclude"]
+    sources = [p for p in SOURCES.rglob("*") if p.suffix in (".h", ".cu")]
+    names = [p.relative_to(SOURCES.parent.parent).as_posix() for p in sources]
+    assert "engine/csrc/cuda/update.cu" in names
+    assert [n for n in names for pattern in left_out if fnmatch.fnmatch(n, pattern.replace("**", "*"))] == []

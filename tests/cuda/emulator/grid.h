@@ -2,6 +2,9 @@
 // CUDA's words for a host compiler, so that the kernels of engine/csrc/cuda run here as they are: one block after another,
 // each thread of a block on a stack of its own. A thread runs until it waits for others; who then goes on is fixed.
 #pragma once
+#if defined(__APPLE__) && !defined(_XOPEN_SOURCE)
+#define _XOPEN_SOURCE 700  // without it there are no contexts
+#endif
 #include <ucontext.h>
 
 #include <cstdio>
