@@ -332,26 +332,41 @@ def outer(weights: torch.Tensor, x: torch.Tensor, d: torch.Tensor, lr: float) ->
     _core.outer(weights.data_ptr(), x.data_ptr(), d.data_ptr(), lr, out, in_, x.shape[0], threads)
 
 
-def mvm(
-    weights: torch.Tensor, x: torch.Tensor, params: Sequence[float], *, transposed: bool, seed: int, first_step: int
-) -> torch.Tensor:
-    """Return ``x W^T`` (or ``x W`` when transposed) through the periphery ``params``; x is (samples, in or out)."""
-    out, in_ = weights.shape
-    y = torch.empty(x.shape[0], in_ if transposed else out)
-    _core.mvm(
-        weights.data_ptr(),
-        out,
-        in_,
-        x.shape[0],
-        transposed,
-        list(params),
-        x.data_ptr(),
-        y.data_ptr(),
-        seed,
-        first_step,
-        threads_for(out * in_ * x.shape[0]),
-    )
-    return y
+@dataclass
+class Product:
+    """One call of the analog product.
+
+    Parameters
+    ----------
+    params : sequence of float
+        The periphery in compiled order.
+    transposed : bool
+        ``W^T`` in place of ``W``.
+    seed, construction_seed, first_step : int
+        Seeds of the fresh draws and of those made once; number of the first vector in the tile's life.
+    average : float
+        Running mean of the largest inputs, for the input scaling that uses it.
+    """
+
+    params: Sequence[float]
+    transposed: bool
+    seed: int
+    construction_seed: int
+    first_step: int
+    average: float = 0.0
+
+    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
+        out, in_ = weights.shape
+        y = torch.empty(x.shape[0], in_ if self.transposed else out)
+        rounds = torch.ones(x.shape[0], dtype=torch.int32)
+        threads = threads_for(out * in_ * x.shape[0])
+        native = _core.Product(
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(), out, in_, x.shape[0], self.transposed,
+            list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
+        )  # fmt: skip
+        _core.mvm(native)
+        return y, rounds
 
 
 def step(

@@ -18,7 +18,7 @@ from engine.tiles.periphery import IOParameters
 from engine.tiles.temporal import TemporalTile
 from engine.tiles.update import UpdateParameters, checked_rate
 
-_FORMAT = 1
+_FORMAT = 2
 _COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
@@ -48,6 +48,13 @@ class Tile(TemporalTile):
     count_pulses : bool
         Keep `pulse_counts`, the pulses that each device has seen.
 
+    Attributes
+    ----------
+    training : bool
+        Whether the running mean of ``noise_management="average_abs_max"`` follows the inputs.
+    rounds : torch.Tensor
+        Products made for each vector of the last call, ``(batch,)``; 0 where the output is zero without one.
+
     Raises
     ------
     ParameterError
@@ -60,8 +67,7 @@ class Tile(TemporalTile):
 
     Examples
     --------
-    >>> tile = Tile(2, 3, device="idealized_symmetric", seed=1)
-    >>> tile.pulse([+1, +1, -1]).hidden.shape  # weight units
+    >>> Tile(2, 3, device="idealized_symmetric", seed=1).pulse([+1, +1, -1]).hidden.shape  # weight units
     torch.Size([3, 2, 3])
     """
 
@@ -97,6 +103,9 @@ class Tile(TemporalTile):
         )
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
+        self.training = True
+        self._averages = {"forward": 0.0, "backward": 0.0}
+        self.rounds = torch.ones(0, dtype=torch.int32)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed)
         if count_pulses:
             shape = (out_features, in_features)
@@ -270,6 +279,7 @@ class Tile(TemporalTile):
             "seed": self.seed,
             "construction_seed": self.construction_seed,
             "steps": dict(self._steps),
+            "averages": dict(self._averages),
             "hidden": self.hidden.clone(),
             "apparent": self.weights.clone(),
             "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
@@ -337,8 +347,12 @@ class Tile(TemporalTile):
 
     def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
         io: IOParameters = getattr(self._config, way)
-        first = self._advance(way, v.shape[0])
-        return ops.mvm(self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first)
+        if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
+            self._averages[way] = io.moved_average(self._averages[way], v)
+        params, first = io.pack(forward=way == "forward"), self._advance(way, v.shape[0])
+        seeds = self.seed, self.construction_seed
+        y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
+        return y
 
     def _advance(self, stream: str, steps: int) -> int:
         first = self._steps[stream]
@@ -348,6 +362,7 @@ class Tile(TemporalTile):
     def _restore(self, state: dict[str, Any]) -> None:
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
         self._steps = dict(state["steps"])
+        self._averages = dict(state["averages"])
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
         cells = {n: state["cells"][n].clone() for n in self.device.cell_names()}
