@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands for everyone (app, test) and a developer's handful. `make help` lists them.
-# Variables: PYTHON=/path/to/python, ARGS="arguments for the command", BROWSER=no (tests without a browser).
+# Variables: PYTHON=/path/to/python, ARGS="arguments for the command", BROWSER=no (tests without a browser),
+# JOBS=number of tests at a time (0: all in one process; default: the number of cores, 4 at most).
 .DEFAULT_GOAL := help
 .PHONY: help app test dev lint types wheel lock bench bench-peer clean
 .SILENT:
@@ -8,6 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
+JOBS := logical
 export PYTHON CHROMIUM
 
 help: ## list the commands
@@ -27,7 +29,8 @@ test: ## install what is needed and run every test
 ifneq ($(BROWSER),no)
 	$(BIN)/python tools/chromium.py
 endif
-	$(BIN)/python -m pytest $(if $(filter no,$(BROWSER)),-m "not browser") $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder \
+	    $(if $(filter no,$(BROWSER)),-m "not browser") $(ARGS)
 
 dev: ## install everything for development (tests, JupyterLab, linters)
 	$(call environment,test lab dev)

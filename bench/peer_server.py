@@ -21,7 +21,7 @@ import torch
 from aihwkit.simulator.configs import SingleRPUConfig
 from aihwkit.simulator.configs import devices as peer_devices
 from aihwkit.simulator.parameters import IOParameters
-from aihwkit.simulator.parameters.enums import BoundManagementType, WeightNoiseType
+from aihwkit.simulator.parameters.enums import WeightNoiseType
 from aihwkit.simulator.tiles import AnalogTile
 from aihwkit.version import __version__
 
@@ -69,8 +69,8 @@ def tile_of(settings: dict[str, Any], arrays: Arrays) -> AnalogTile:
 
 
 def periphery_of(values: dict[str, Any]) -> IOParameters:
-    """Return the peer's converters and noise; bound management is off because ours has none."""
-    periphery = IOParameters(bound_management=BoundManagementType.NONE)
+    """Return the peer's converters and noise; its bound management is on by default, as ours is."""
+    periphery = IOParameters()
     for name, value in values.items():
         setattr(periphery, name, value)
     if periphery.w_noise > 0:

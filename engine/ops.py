@@ -57,6 +57,11 @@ if os.environ.get("OHMSCAPE_ISA"):
     use_isa(os.environ["OHMSCAPE_ISA"])
 
 
+def record(what: str, *arguments) -> bytes:
+    """Return a ``tile``, ``pulse``, ``update``, ``scale`` or ``time`` record as a GPU's kernels take it."""
+    return getattr(_core, f"{what}_record")(*arguments)
+
+
 def on_gpu(device: torch.device) -> bool:
     """Return whether what lies on ``device`` is computed by the kernels for GPUs."""
     return device.type == "cuda"
@@ -175,10 +180,6 @@ class TileArrays:
             down,
         )
 
-    def record(self, params: torch.Tensor, cells: torch.Tensor, *, seed: int | None = None) -> bytes:
-        """Return the tile as a GPU's kernels take it; ``params`` and the table of ``cells`` lie there."""
-        return _core.tile_record(self.native(seed=seed), params.data_ptr(), cells.data_ptr())
-
     def construct(self) -> None:
         """Draw the device-to-device values of every cell."""
         _core.construct(self.native(seed=self.construction_seed))
@@ -287,15 +288,6 @@ class UpdateJob:
         names = ("x", "d", "length", "x_scale", "d_scale")
         return dataclasses.replace(self, **{n: getattr(self, n)[samples] for n in names})
 
-    def scale_records(self, first_step: int) -> bytes:
-        """Return length and scales of every sample as a GPU's kernels take them."""
-        return _core.scale_records(self.native(first_step))
-
-    def record(self, first_step: int, longest: int, words: int, scratch: Sequence[torch.Tensor]) -> bytes:
-        """Return the update as a GPU's kernels take it; ``scratch`` are scales, row trains, levels of x and of d."""
-        scales, *rest = (s.data_ptr() for s in scratch)
-        return _core.update_record(self.native(first_step), scales, longest, words, *rest)
-
     def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
         """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
         if on_gpu(self.x.device):
@@ -325,15 +317,6 @@ class TimeArrays:
         cells, drift = ([c.data_ptr() for c in arrays.values()] for arrays in (self.cells, self.drift))
         return _core.Time(*self.params, cells, drift, *act)
 
-    def record(self, params: Sequence[torch.Tensor], tables: Sequence[torch.Tensor], act: tuple) -> bytes:
-        """Return one act as a GPU's kernels take it; parameters and tables of ``cells`` and ``drift`` lie there."""
-        return _core.time_record(self.native(act), *(p.data_ptr() for p in (*params, *tables)))
-
-    def to(self, device: torch.device) -> TimeArrays:
-        """Return the same on another device."""
-        cells, drift = ({n: c.to(device) for n, c in arrays.items()} for arrays in (self.cells, self.drift))
-        return TimeArrays(self.params, cells, drift)
-
 
 def arrays_on(device: torch.device) -> type[TileArrays]:
     """Return the class of tiles whose state lies on ``device``."""
@@ -351,35 +334,41 @@ def allocate(
     return tile
 
 
-def pulse_record(
-    directions: torch.Tensor, read_every: int, first_step: int, hidden: torch.Tensor, apparent: torch.Tensor
-) -> bytes:
-    """Return a pulse sequence ``(pulses,)`` or ``(pulses, out, in)`` and its traces as a GPU's kernels take it."""
-    per_device, pulses = directions.dim() == 3, directions.shape[0]
-    addresses = (hidden.data_ptr(), apparent.data_ptr())
-    return _core.pulse_record(directions.data_ptr(), per_device, pulses, read_every, first_step, *addresses)
+@dataclass
+class Product:
+    """One call of the analog product.
 
+    Parameters
+    ----------
+    params : sequence of float
+        The periphery in compiled order.
+    transposed : bool
+        ``W^T`` in place of ``W``.
+    seed, construction_seed, first_step : int
+        Seeds of the fresh draws and of those made once; number of the first vector in the tile's life.
+    average : float
+        Running mean of the largest inputs, for the input scaling that uses it.
+    """
 
-def mvm(
-    weights: torch.Tensor, x: torch.Tensor, params: Sequence[float], *, transposed: bool, seed: int, first_step: int
-) -> torch.Tensor:
-    """Return ``x W^T`` (or ``x W`` when transposed) through the periphery ``params``; x is (samples, in or out)."""
-    out, in_ = weights.shape
-    y = torch.empty(x.shape[0], in_ if transposed else out)
-    _core.mvm(
-        weights.data_ptr(),
-        out,
-        in_,
-        x.shape[0],
-        transposed,
-        list(params),
-        x.data_ptr(),
-        y.data_ptr(),
-        seed,
-        first_step,
-        threads_for(out * in_ * x.shape[0]),
-    )
-    return y
+    params: Sequence[float]
+    transposed: bool
+    seed: int
+    construction_seed: int
+    first_step: int
+    average: float = 0.0
+
+    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
+        out, in_ = weights.shape
+        y = torch.empty(x.shape[0], in_ if self.transposed else out)
+        rounds = torch.ones(x.shape[0], dtype=torch.int32)
+        threads = threads_for(out * in_ * x.shape[0])
+        native = _core.Product(
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(), out, in_, x.shape[0], self.transposed,
+            list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
+        )  # fmt: skip
+        _core.mvm(native)
+        return y, rounds
 
 
 def step(

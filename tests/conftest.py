@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -19,23 +20,54 @@ from progress import Failed
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 FOLDER_MARKERS = {"browser": "browser"}
+if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are taken: threads that wait for each other would only spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("ohmscape", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("ohmscape")
 START_LIMIT_S = 120  # cold imports on a busy two-core machine took up to 40 s
 STOP_LIMIT_S = 30
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, so that a new file needs no line; ``-k T19`` finds a conformance test; browser tests come last.
+    """Mark by folder and file, so that a new file needs no line; ``-k T19`` finds a conformance test.
 
-    Playwright keeps an event loop running in the main thread from its first test on, in which no other loop can start.
+    Tests that run in parallel share out files, so that a module's fixtures are made once; all tests that start servers
+    or workers stay in one process, so that they do not take the cores from each other. Long files come first: the
+    short ones fill the gaps at the end.
     """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
     for item in items:
         below = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ()
         if below and below[0] in FOLDER_MARKERS:
             item.add_marker(FOLDER_MARKERS[below[0]])
+        alone = item.get_closest_marker("browser") or item.get_closest_marker("processes")
+        item.add_marker(pytest.mark.xdist_group("processes" if alone else item.path.name))
         item.extra_keyword_matches.update(n for mark in item.iter_markers("conformance") for n in mark.args)
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: _turn(item, slow))
+
+
+def _turn(item: pytest.Item, slow: set[Path]) -> int:
+    """Return when a test's turn comes: notebooks, what starts servers or workers, other long files, the rest."""
+    if item.path.suffix == ".ipynb":
+        return 0
+    if item.get_closest_marker("processes"):
+        return 1
+    if item.get_closest_marker("browser"):
+        return 2
+    return 3 if item.path in slow else 4
+
+
+@pytest.fixture(autouse=True)
+def no_loop_of_others(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the event loop that Playwright keeps running in the main thread from tests that do not use it."""
+    running = None if request.node.get_closest_marker("browser") else asyncio._get_running_loop()
+    if running is None:
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(running)
 
 
 @pytest.fixture(scope="session", autouse=True)

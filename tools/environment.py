@@ -17,8 +17,11 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from progress import Failed, Log, run_logged
@@ -30,6 +33,7 @@ CSRC = ROOT / "engine" / "csrc"
 STATE = "ohmscape-environment.json"
 BUILD_TOOLS = ("cmake", "ninja")
 COMPILERS = ("c++", "g++", "clang++")
+_OF_PROJECT = ("--no-build-isolation", "--no-deps")  # without isolation pip does not fetch the tools a second time
 
 
 def digest(*parts: object) -> str:
@@ -101,8 +105,11 @@ class Environment:
 
     def pip(self, *arguments: str) -> None:
         """Run pip in the environment under the lock file."""
-        base = [str(self.venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-        run_logged([*base, "-c", str(LOCK), *arguments], self.log)
+        run_logged([*self._pip, "install", "-c", str(LOCK), *arguments], self.log)
+
+    @property
+    def _pip(self) -> list[str]:
+        return [str(self.venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
 
     def install_packages(self) -> None:
         """Install what the project requires, torch first so that its CPU build is taken where one is at hand."""
@@ -111,7 +118,7 @@ class Environment:
         if self.state.get("packages") == key:
             return
         project = self.project["project"]
-        wanted = [*self.project["build-system"]["requires"], *BUILD_TOOLS, *project["dependencies"]]
+        wanted = [*self.build_tools, *project["dependencies"]]
         for extra in names:
             wanted += project["optional-dependencies"][extra]
         torch = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
@@ -121,18 +128,59 @@ class Environment:
         self.pip(*wanted)
         self.remember(packages=key, extras=names)
 
+    @property
+    def build_tools(self) -> list[str]:
+        """What compiling needs, beside a compiler."""
+        return [*self.project["build-system"]["requires"], *BUILD_TOOLS]
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Compile the extension beside a block that installs packages; `build` finds it compiled.
+
+        Installing keeps one core busy, most of the time; what fails here fails again in `build`, which tells.
+        """
+        if not self.state.get("packages") and self.state.get("extension") != extension_key():
+            self.log.step("installing the compiler's tools")
+            self.pip(*self.build_tools)
+            self._find_tools()
+            wheels = self.venv / "wheels"  # only the compiled objects in build/ are wanted
+            command = ["nice", *self._pip, "wheel", *_OF_PROJECT, "--wheel-dir", str(wheels), str(ROOT)]
+            thread = threading.Thread(target=_try, args=(command, self.log))
+            thread.start()
+            try:
+                yield
+            finally:
+                thread.join()
+                shutil.rmtree(wheels, ignore_errors=True)
+        else:
+            yield
+
     def build(self) -> None:
         """Compile the extension and install the project in editable mode."""
-        sources = sorted(path for path in CSRC.rglob("*") if path.is_file())
-        key = digest(PYPROJECT, *(item for path in sources for item in (str(path.relative_to(ROOT)), path)))
+        key = extension_key()
         if self.state.get("extension") == key:
             return
         self.log.step("compiling the extension")
-        # The build tools live in the environment; without isolation pip does not fetch them a second time.
-        bin_folder = str(self.venv / "bin")
-        os.environ["PATH"] = bin_folder + os.pathsep + os.environ["PATH"]
-        self.pip("--verbose", "--no-build-isolation", "--no-deps", "-e", str(ROOT))
+        self._find_tools()
+        self.pip("--verbose", *_OF_PROJECT, "-e", str(ROOT))
         self.remember(extension=key)
+
+    def _find_tools(self) -> None:
+        """Put the build tools on PATH: they live in the environment."""
+        bin_folder = str(self.venv / "bin")
+        if not os.environ["PATH"].startswith(bin_folder + os.pathsep):
+            os.environ["PATH"] = bin_folder + os.pathsep + os.environ["PATH"]
+
+
+def extension_key() -> str:
+    """Digest of all that the extension is made from."""
+    sources = sorted(path for path in CSRC.rglob("*") if path.is_file())
+    return digest(PYPROJECT, *(item for path in sources for item in (str(path.relative_to(ROOT)), path)))
+
+
+def _try(command: list[str], log: Log) -> None:
+    with suppress(Failed):
+        run_logged(command, log, quiet=True)
 
 
 def main() -> None:
@@ -147,7 +195,8 @@ def main() -> None:
         with Log(options.venv.resolve().parent / "build" / "setup.log") as log:
             environment = Environment(options.venv.resolve(), set(options.extras), log)
             environment.create()
-            environment.install_packages()
+            with environment.compiling():
+                environment.install_packages()
             environment.build()
             if log.steps:
                 print(f"environment ready after {time.monotonic() - started:.0f} s", flush=True)

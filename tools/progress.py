@@ -54,8 +54,8 @@ class Log:
         self._file.flush()
 
 
-def run_logged(command: list[str], log: Log) -> None:
-    """Run a command; on a terminal show what it is busy with.
+def run_logged(command: list[str], log: Log, *, quiet: bool = False) -> None:
+    """Run a command; on a terminal show what it is busy with, unless ``quiet``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def run_logged(command: list[str], log: Log) -> None:
     """
     log.write(f"$ {' '.join(command)}\n")
     lines: list[str] = []
-    on_terminal = sys.stdout.isatty()
+    on_terminal = sys.stdout.isatty() and not quiet
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:

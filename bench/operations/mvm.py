@@ -16,6 +16,10 @@ from engine.tiles import IOParameters, Tile
 PERIPHERIES = {"perfect": {"is_perfect": True}, "default": {}, "weight noise": {"w_noise": 0.02}}
 
 
+# What the peer's Python does not know, here at values without effect.
+NOT_THERE = ("nm_decay", "nm_assumed_wmax", "r_series_max_total", "inp_noise_before_clip", "w_noise_power")
+
+
 class Mvm(TimedOperation):
     """One product of a batch, forward or backward, with one of `PERIPHERIES`; inputs uniform in -1 .. 1."""
 
@@ -70,7 +74,10 @@ class Mvm(TimedOperation):
     def peer_job(self) -> PeerJob:
         """Return the same product with the same weights."""
         values = self.io.values()
-        del values["noise_management"]  # abs_max, the default of both
+        for name in ("noise_management", "bound_management", "mv_type", "w_noise_type"):
+            del values[name]  # words with the same default on both sides
+        for name in NOT_THERE:
+            del values[name]
         settings = {
             "op": "mvm", "shape": self.case.shape, "way": self.way, "pause_s": PAUSE_S,
             "device": device_settings(self.tile.device), "forward": values, "backward": values,

@@ -106,7 +106,7 @@ py::dict time_schema() {
 }
 
 std::vector<std::string> periphery_schema() {
-  return split_names([](void (*sink)(const char*)) { OHM_NS::Periphery::list_names(sink); });
+  return split_names([](void (*sink)(const char*)) { OHM_NS::PeripheryParams::list_names(sink); });
 }
 
 py::dict build_info() {
@@ -310,16 +310,52 @@ void step(const Tile& tile, Address w, float direction, Address mean, Address sp
   device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
 }
 
-void mvm(Address weights, i64 out, i64 in, i64 samples, bool transposed, const std::vector<float>& params, Address x,
-         Address y, u64 seed, u64 first_step, int threads) {
+// The buffers of one product.
+struct MvmScratch {
+  std::vector<float> inputs, sums, matrix, factors, lines, scales;
+  std::vector<i64> active;
+  std::vector<u32> beyond;
+
+  // Matrices only where weights have to be changed for a product: they are the largest part.
+  MvmScratch(i64 n, i64 m, i64 samples, const OHM_NS::PeripheryParams& p)
+      : inputs(3 * samples * n), sums(4 * samples * m), lines(3 * m), scales(2 * samples), active(samples),
+        beyond(samples) {
+    const bool changed = p.ir_drop > 0.0f || (p.w_noise > 0.0f && (i32)p.w_noise_type != OHM_NS::kAdditiveConstant);
+    matrix.resize(changed ? n * m : 0);
+    factors.resize(p.w_read_asymmetry_dtod > 0.0f ? n * m : 0);
+  }
+};
+
+MvmStreams mvm_streams(bool transposed) {
+  using namespace OHM_NS;
+  if (transposed)
+    return {kBackwardInput, kBackwardWeight, kBackwardOutput, kBackwardInputRound, kBackwardOutputRound, kBackwardLines};
+  return {kForwardInput, kForwardWeight, kForwardOutput, kForwardInputRound, kForwardOutputRound, kForwardLines};
+}
+
+// A product as Python hands it over.
+struct Product {
+  Address weights, x, y, rounds;
+  i64 out, in, samples;
+  bool transposed;
+  std::vector<float> params;
+  float average;
+  u64 seed, construction_seed, first_step;
+  int threads;
+};
+
+void mvm(const Product& p) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
-  std::vector<float> scaled(samples * (transposed ? out : in)), factor(samples), norm(samples);
-  using namespace OHM_NS;
-  MvmJob job{floats(weights), out, in, samples, transposed, params.data(), floats(x), mutable_floats(y), scaled.data(),
-             factor.data(), norm.data(), seed, first_step, transposed ? kBackwardInput : kForwardInput,
-             transposed ? kBackwardWeight : kForwardWeight, transposed ? kBackwardOutput : kForwardOutput, threads};
-  ops.mvm(job);
+  const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
+  MvmScratch s(n, m, p.samples, OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data()));
+  float *inputs = s.inputs.data(), *sums = s.sums.data();
+  ops.mvm({floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
+           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), p.seed, p.construction_seed, p.first_step,
+           mvm_streams(p.transposed), p.threads, inputs, inputs + p.samples * n, inputs + 2 * p.samples * n, sums,
+           sums + p.samples * m, sums + 2 * p.samples * m, sums + 3 * p.samples * m, s.matrix.data(),
+           s.factors.data(), s.lines.data(),
+           s.scales.data(), s.scales.data() + p.samples, s.active.data(), s.beyond.data()});
 }
 
 void outer(Address weights, Address x, Address d, float lr, i64 out, i64 in, i64 samples, int threads) {
@@ -358,6 +394,10 @@ py::dict streams() {
   d["backward_weight"] = (u32)kBackwardWeight, d["backward_output"] = (u32)kBackwardOutput;
   d["time_construction"] = (u32)kTimeConstruction, d["diffusion"] = (u32)kDiffusion, d["reset"] = (u32)kReset;
   d["reset_pick"] = (u32)kResetPick, d["drift_exponent"] = (u32)kDriftExponent, d["drift_noise"] = (u32)kDriftNoise;
+  d["forward_input_round"] = (u32)kForwardInputRound, d["forward_output_round"] = (u32)kForwardOutputRound;
+  d["backward_input_round"] = (u32)kBackwardInputRound, d["backward_output_round"] = (u32)kBackwardOutputRound;
+  d["forward_lines"] = (u32)kForwardLines, d["backward_lines"] = (u32)kBackwardLines;
+  d["read_asymmetry"] = (u32)kReadAsymmetry;
   d["time_write"] = (u32)kTimeWrite, d["train_round"] = (u32)kTrainRound;
   return d;
 }
@@ -393,6 +433,13 @@ PYBIND11_MODULE(_core, m) {
                        bool negative) {
         return Update{x, d, samples, length, x_scale, d_scale, first_step, kind, x_res, d_res, sto_round, negative};
       }));
+  py::class_<Product>(m, "Product")
+      .def(py::init([](Address weights, Address x, Address y, Address rounds, i64 out, i64 in, i64 samples,
+                       bool transposed, std::vector<float> params, float average, u64 seed, u64 construction_seed,
+                       u64 first_step, int threads) {
+        return Product{weights, x,       y,    rounds,            out,        in,     samples, transposed,
+                       params,  average, seed, construction_seed, first_step, threads};
+      }));
   py::class_<Time>(m, "Time")
       .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
                        std::vector<Address> drift, u64 step_number, float amount, bool skip_last_column,
@@ -424,7 +471,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("time_schema", &time_schema);
   m.def("tile_record", &tile_record);
   m.def("pulse_record", &pulse_record);
-  m.def("scale_records", &scale_records);
+  m.def("scale_record", &scale_records);
   m.def("update_record", &update_record);
   m.def("time_record", &time_record);
   m.def("step", &step);

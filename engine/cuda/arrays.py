@@ -123,8 +123,8 @@ class GpuArrays(ops.TileArrays):
         sent = torch.from_numpy(np.ascontiguousarray(directions, np.int8)).to(self.device)
         shape = (sent.shape[0] // read_every, *self.hidden.shape)
         traces = [torch.empty(shape, device=self.device) for _ in range(2)]
-        record = ops.pulse_record(sent, read_every, first_step, *traces)
-        self._start("ohm_pulse", record)
+        places = (sent.data_ptr(), sent.dim() == 3, sent.shape[0], read_every, first_step)
+        self._start("ohm_pulse", ops.record("pulse", *places, *(t.data_ptr() for t in traces)))
         return traces[0], traces[1]
 
     def update(self, job: ops.UpdateJob, first_step: int) -> None:
@@ -163,7 +163,8 @@ class GpuArrays(ops.TileArrays):
         """Run ``decay``, ``diffuse``, ``reset``, ``drift``, ``clip`` or ``construct`` (the draw) on all devices."""
         params = [on_device(p, self.device) for p in time.params]
         tables = [addresses(list(arrays.values()), self.device) for arrays in (time.cells, time.drift)]
-        record = time.record(params, tables, (step, amount, skip_last_column, *columns, clock))
+        native = time.native((step, amount, skip_last_column, *columns, clock))
+        record = ops.record("time", native, *(p.data_ptr() for p in (*params, *tables)))
         if what == "construct":
             self._start("ohm_construct_time", record, pointer(tables[0]), seed=self.construction_seed)
         else:
@@ -174,7 +175,7 @@ class GpuArrays(ops.TileArrays):
         start(self.device, program, kernel, self.hidden.numel(), [self._record(seed), *arguments])
 
     def _record(self, seed: int | None = None) -> bytes:
-        return self.record(*self._tables, seed=seed)
+        return ops.record("tile", self.native(seed=seed), *(t.data_ptr() for t in self._tables))
 
 
 class Encoded:
@@ -196,13 +197,15 @@ class Encoded:
         self.words = -(-longest // _SLOTS) if job.kind == 0 else 1
         trains = self.words if job.kind == 0 else 0
         levels = 0 if job.kind == 0 else 1
-        self._scales = torch.frombuffer(bytearray(job.scale_records(first_step)), dtype=torch.uint8).to(device)
+        native = job.native(first_step)
+        scales = bytearray(ops.record("scale", native))
+        self._scales = torch.frombuffer(scales, dtype=torch.uint8).to(device)
         self.x_train = torch.empty(samples, trains, shape[1], dtype=torch.int32, device=device)
         self._d_train = torch.empty(samples, trains, shape[0], dtype=torch.int32, device=device)
         self._x_level = torch.empty(samples * levels, shape[1], device=device)
         self._d_level = torch.empty(samples * levels, shape[0], device=device)
-        scratch = (self._scales, self._d_train, self._x_level, self._d_level)
-        self.record = job.record(first_step, longest, self.words, scratch)
+        scratch = [a.data_ptr() for a in (self._d_train, self._x_level, self._d_level)]
+        self.record = ops.record("update", native, self._scales.data_ptr(), longest, self.words, *scratch)
         given = [self.record, pointer(self.x_train), u64(seed), *map(i64, shape)]
         start(device, common_program(), "ohm_encode", samples * sum(shape), given)
 

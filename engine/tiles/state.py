@@ -13,7 +13,7 @@ from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.tiles.config import TileConfig
 from engine.tiles.temporal import TemporalTile
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class LastingTile(TemporalTile):
@@ -27,6 +27,7 @@ class LastingTile(TemporalTile):
     _config: TileConfig
     _granularity: float
     _steps: dict[str, int]
+    _averages: dict[str, float]
 
     @property
     def torch_device(self) -> torch.device:
@@ -48,6 +49,7 @@ class LastingTile(TemporalTile):
             "seed": self.seed,
             "construction_seed": self.construction_seed,
             "steps": dict(self._steps),
+            "averages": dict(self._averages),
             "hidden": self.hidden.clone(),
             "apparent": self.weights.clone(),
             "cells": {n: c.clone() for n, c in self._arrays.cells.items()},
@@ -108,6 +110,7 @@ class LastingTile(TemporalTile):
     def _restore(self, state: dict[str, Any]) -> None:
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
         self._steps = dict(state["steps"])
+        self._averages = dict(state["averages"])
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
         self._place(state | {"hidden": self.hidden, "apparent": self.weights}, self.torch_device)

@@ -51,6 +51,13 @@ class Tile(LastingTile):
     torch_device : str or torch.device
         Where the tile lives and computes: ``cpu``, or a GPU such as ``cuda`` or ``cuda:1`` (docs/cuda.md).
 
+    Attributes
+    ----------
+    training : bool
+        Whether the running mean of ``noise_management="average_abs_max"`` follows the inputs.
+    rounds : torch.Tensor
+        Products made for each vector of the last call, ``(batch,)``; 0 where the output is zero without one.
+
     Raises
     ------
     ParameterError
@@ -65,8 +72,7 @@ class Tile(LastingTile):
 
     Examples
     --------
-    >>> tile = Tile(2, 3, device="idealized_symmetric", seed=1)
-    >>> tile.pulse([+1, +1, -1]).hidden.shape  # weight units
+    >>> Tile(2, 3, device="idealized_symmetric", seed=1).pulse([+1, +1, -1]).hidden.shape  # weight units
     torch.Size([3, 2, 3])
     """
 
@@ -103,6 +109,9 @@ class Tile(LastingTile):
         )
         self._granularity = self.device.granularity
         self._steps = dict.fromkeys(_COUNTERS, 0)
+        self.training = True
+        self._averages = {"forward": 0.0, "backward": 0.0}
+        self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
         if count_pulses:
@@ -284,8 +293,12 @@ class Tile(LastingTile):
                 "Move the tile: tile.to('cpu')."
             )
         io: IOParameters = getattr(self._config, way)
-        first = self._advance(way, v.shape[0])
-        return ops.mvm(self.weights, v, io.pack(), transposed=way == "backward", seed=self.seed, first_step=first)
+        if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
+            self._averages[way] = io.moved_average(self._averages[way], v)
+        params, first = io.pack(forward=way == "forward"), self._advance(way, v.shape[0])
+        seeds = self.seed, self.construction_seed
+        y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
+        return y
 
     def _advance(self, stream: str, steps: int) -> int:
         first = self._steps[stream]

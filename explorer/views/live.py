@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -41,6 +42,21 @@ def together() -> AbstractContextManager:
     connects, and drops it.
     """
     return pn.io.hold(pn.state.curdoc) if served() else nullcontext()
+
+
+def in_one_message(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method that changes raw Bokeh models one that may be called from any callback (a decorator).
+
+    Panel runs a click without the document's lock while a typed value is still on its way, as when a user leaves a
+    field by pressing a button. Bokeh refuses changes then, unless they are held and sent together.
+    """
+
+    @functools.wraps(draw)
+    def held(*args: Any, **kwargs: Any) -> Any:
+        with together():
+            return draw(*args, **kwargs)
+
+    return held
 
 
 def refresh(*views: Viewable) -> None:

@@ -15,7 +15,7 @@ from explorer.fitting import FitResult, Normalised
 from explorer.fitting.ramps import Ramp, averaged, usable_ramps
 from explorer.fitting.trace import DIRECTION_NAMES, DOWN, UP
 from explorer.views import theme
-from explorer.views.live import refresh
+from explorer.views.live import in_one_message, refresh
 
 MAX_RAMPS = 12
 """Single ramps drawn of each direction."""
@@ -117,6 +117,7 @@ class MeasuredPlot(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
+    @in_one_message
     def draw(self, normalised: Normalised, scale: float, unit: str) -> None:
         """Draw a measurement; ``scale`` readings are one of ``unit``."""
         drawn = drawing(normalised)
@@ -136,6 +137,7 @@ class MeasuredPlot(Viewer):
         self.axis.axis_label = theme.axis_label("Reading", unit)
         self.fit(None)
 
+    @in_one_message
     def fit(self, found: FitResult | None) -> None:
         """Draw the fitted curve; None removes it."""
         self.fitted.data = {"pulse": [], "w": []} if found is None else fitted_columns(found, self._turn)

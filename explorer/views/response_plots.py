@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource, Range1d
 from panel.viewable import Viewable
 
 from explorer.views import theme
+from explorer.views.live import in_one_message
 from explorer.views.ranges import round_out, set_range
 from explorer.views.response_data import N_TRACES, Response
 
@@ -62,6 +63,7 @@ class CurvePlot(_Plot):
         self.source.data = found.curves
         self._range()
 
+    @in_one_message
     def overlay(self, columns: dict[str, np.ndarray]) -> None:
         """Lay measured traces over the response; none where the columns are empty."""
         self.measured.data = columns

@@ -10,6 +10,7 @@ from engine.errors import OhmscapeError, ParameterError
 from explorer import results
 from explorer.experiments.training import Training
 from explorer.jobs import Job
+from explorer.jobs.job import FINAL
 from explorer.results.record import is_run_id
 from explorer.views.training_data import History
 
@@ -28,27 +29,40 @@ class Runner(Protocol):
 
 
 class FollowedJob:
-    """A job, its experiment as it was submitted, and the numbers heard so far."""
+    """A job, its experiment as it was submitted, and what has been heard of it so far.
+
+    Attributes
+    ----------
+    status : Status
+        As heard last. A page shows this one: the job itself may end between two looks at it, and a page that
+        showed it running and then saw it finished would wait for no more news.
+    history : History
+        The numbers heard so far.
+    """
 
     def __init__(self, job: Job):
-        self.job = job
+        self.job, self.status = job, job.status
         self.experiment = _training(job)
         self.history = History()
         self.problem = ""
         self._position = 0
-        self._version: int | None = None
+        self._heard = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job was over when it was heard last."""
+        return self.status.state in FINAL
 
     def hear(self) -> bool:
         """Take what is new; return whether anything is. Never waits for the worker."""
-        version = self.job.version
-        if version == self._version:
+        status = self.job.status
+        if self._heard and status.version == self.status.version:
             return False
-        self._version = version
-        over = self.job.state == "done"
+        self._heard, self.status = True, status
         events, self._position = self.job.events_since(self._position)
         for event in events:
             self.history.add(event)
-        if over:
+        if status.state == "done":
             self._complete()
         return True
 
@@ -62,7 +76,7 @@ class FollowedJob:
     @property
     def address(self) -> str:
         """What names this job in the page's address: its stored run, which outlives the server, or its id."""
-        return self.job.run_id or self.job.id
+        return self.status.run_id or self.job.id
 
 
 def find(runner: Runner, text: str) -> Job:

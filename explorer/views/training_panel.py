@@ -120,7 +120,7 @@ class TrainingPanel(Viewer):
         followed.hear()
         self.entry.put(followed.address)
         self._draw()
-        if not followed.job.finished and not self._poller.running:
+        if not followed.finished and not self._poller.running:
             self._poller.start()
 
     def poll(self) -> None:
@@ -129,7 +129,7 @@ class TrainingPanel(Viewer):
         if followed is None:
             return
         self._undrawn = followed.hear() or self._undrawn
-        if self._undrawn and (followed.job.finished or time.monotonic() >= self._draw_next):
+        if self._undrawn and (followed.finished or time.monotonic() >= self._draw_next):
             self._draw_news()
         else:
             self._progress()  # the time to go runs down between two reports
@@ -141,7 +141,7 @@ class TrainingPanel(Viewer):
         self._undrawn = False
         # Thousands of epochs take their time to draw: the page stays for its user nine tenths of the time.
         self._draw_next = time.monotonic() + 9 * (time.monotonic() - began)
-        if self.followed.job.finished:
+        if self.followed.finished:
             self._over()
 
     def _over(self) -> None:
@@ -204,7 +204,7 @@ class TrainingPanel(Viewer):
         """Bring buttons, chips and words in line with the job and the state."""
         followed = self.followed
         changed = [] if followed is None else differences(followed.experiment, self.state.device, self.state.seed)
-        busy = followed is not None and not followed.job.finished
+        busy = followed is not None and not followed.finished
         self._show_stale(changed, busy)
         self.cancel.visible = busy
         self.start.param.update(label=_start_label(followed, bool(changed)), disabled=busy and not changed)
@@ -212,10 +212,10 @@ class TrainingPanel(Viewer):
         self.chip.visible = self.told.visible = followed is not None
         if followed is None:
             return
-        label, color = _CHIPS[followed.job.state]
+        label, color = _CHIPS[followed.status.state]
         self.chip.param.update(label=label, color=color)
-        if followed.job.error or followed.problem:
-            self._say(followed.job.error or followed.problem)
+        if followed.status.error or followed.problem:
+            self._say(followed.status.error or followed.problem)
         self._progress()
 
     def _show_stale(self, changed: list[str], busy: bool) -> None:
@@ -228,39 +228,38 @@ class TrainingPanel(Viewer):
         theme.say_warning(self.stale_box, text, "This result belongs to another device.")
 
     def _progress(self) -> None:
-        job = self.followed.job
-        busy = not job.finished
+        status, busy = self.followed.status, not self.followed.finished
         self.bar.param.update(
             visible=busy,
-            value=round(100 * job.fraction, 1),
-            variant="determinate" if job.fraction else "indeterminate",
+            value=round(100 * status.fraction, 1),
+            variant="determinate" if status.fraction else "indeterminate",
         )
         text = f"{self._words()} · {describe(self.followed.experiment)}".strip(" ·")
         if self.told.object != (markup := theme.caption_markup(text)):
             self.told.object = markup
 
     def _words(self) -> str:
-        job = self.followed.job
-        if job.state == "queued":
+        job, status = self.followed.job, self.followed.status
+        if status.state == "queued":
             others = ahead(self.runner, job)
-            return f"behind {others} other job{'s' if others > 1 else ''}" if others else job.message
-        if job.state == "running":
-            left = f", about {duration(job.eta_s)} left" if job.eta_s else ""
-            return f"{job.message}{left}"
-        if job.state == "cancelled":
+            return f"behind {others} other job{'s' if others > 1 else ''}" if others else status.message
+        if status.state == "running":
+            left = f", about {duration(eta)} left" if (eta := job.eta_s) else ""
+            return f"{status.message}{left}"
+        if status.state == "cancelled":
             return "stopped before the end" if not self.followed.history.empty else ""
-        return f"took {duration(job.elapsed_s)}" if job.elapsed_s else ""
+        return f"took {duration(took)}" if (took := job.elapsed_s) else ""
 
 
 def _start_label(followed: FollowedJob | None, stale: bool) -> str:
     if followed is None:
         return "Start training"
-    busy = not followed.job.finished
+    busy = not followed.finished
     if stale:
         return "Restart with the current device" if busy else "Re-run with the current device"
     if busy:
         return "Training …"
-    return "Train again" if followed.job.state == "done" else "Run again"
+    return "Train again" if followed.status.state == "done" else "Run again"
 
 
 def _rows(history: History, runs: list[tuple[str, History]]) -> list[list[str]]:

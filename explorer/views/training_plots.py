@@ -11,7 +11,7 @@ from panel.viewable import Viewable, Viewer
 
 from engine.devices import Device
 from explorer.views import theme
-from explorer.views.live import refresh
+from explorer.views.live import in_one_message, refresh
 from explorer.views.training_data import Curve, Density, History
 
 MAX_COMPARED = 4
@@ -158,6 +158,7 @@ class TrainingPlots(Viewer):
     def __panel__(self) -> Viewable:
         return self._view
 
+    @in_one_message
     def draw(self, history: History, device: Device | None) -> None:
         """Draw all there is of a run on ``device``."""
         for curve in self._curves:
@@ -171,6 +172,7 @@ class TrainingPlots(Viewer):
         self._reach(history.epochs)
         self.refresh()
 
+    @in_one_message
     def compare(self, runs: list[tuple[str, History]], names: dict[str, str] | None = None) -> None:
         """Lay the analog curves of up to `MAX_COMPARED` other runs over this one."""
         names = dict(names or {})
@@ -185,8 +187,11 @@ class TrainingPlots(Viewer):
 
     def fade(self, faded: bool) -> None:
         """Draw the current run pale."""
-        if faded is self._faded:  # asked at every move of a slider
-            return
+        if faded is not self._faded:  # asked at every move of a slider
+            self._fade(faded)
+
+    @in_one_message
+    def _fade(self, faded: bool) -> None:
         self._faded = faded
         for curve in self._curves:
             curve.fade(faded)

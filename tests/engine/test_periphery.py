@@ -13,8 +13,15 @@ from engine.devices.ideal import Ideal
 from engine.errors import ParameterError
 from engine.tiles import IOParameters, Tile
 
-QUIET = {"out_noise": 0.0}
-BARE = {"out_noise": 0.0, "inp_res": 0.0, "out_res": 0.0, "inp_bound": 0.0, "out_bound": 0.0}
+QUIET = {"out_noise": 0.0, "bound_management": "none"}
+BARE = {
+    "out_noise": 0.0,
+    "bound_management": "none",
+    "inp_res": 0.0,
+    "out_res": 0.0,
+    "inp_bound": 0.0,
+    "out_bound": 0.0,
+}
 SHAPES = [(1, 1), (1, 7), (9, 1), (3, 5), (4, 16), (5, 17), (64, 64), (63, 65), (130, 33), (33, 130)]
 
 

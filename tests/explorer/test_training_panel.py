@@ -257,6 +257,53 @@ def test_lost_worker_gives_one_line_and_the_next_run_works(running, runner):
     assert running.chip.label == "Queued"
 
 
+def poll_while_polled(panel, polls=20):
+    """Poll as the page does: only while the poller runs; return whether it has come to rest."""
+    for _ in range(polls):
+        if not panel._poller.running:
+            return True
+        panel.poll()
+    return False
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("part", ["followed.hear", "plots.draw", "_compare", "_show", "_progress"])
+def test_job_that_ends_while_its_news_are_drawn_is_shown_as_ended(running, trained, monkeypatch, part, moment):
+    job = running.followed.job
+    owner, _, name = part.rpartition(".")
+    owner = getattr(running, owner) if owner else running
+    whole = getattr(owner, name)
+
+    def ends(*args):
+        if moment == "after":
+            result = whole(*args)
+        job.finish("done", run_id=trained[2].run_id, message="finished")
+        return result if moment == "after" else whole(*args)
+
+    monkeypatch.setattr(owner, name, ends)
+    job.report(1.0, "finished", [told(3)])
+    running._draw_next = 0.0
+    assert poll_while_polled(running)
+    assert running.chip.label == "Finished"
+    assert running.start.label == "Train again"
+    assert not running.cancel.visible
+    assert "Floating point" in running.table.object  # only the result has it
+
+
+def test_job_that_ends_as_its_page_begins_to_follow_is_shown_as_ended(panel, monkeypatch):
+    draw = panel.plots.draw
+
+    def ends(*args):
+        draw(*args)
+        panel.followed.job.finish("failed", error="lost", message="failed")
+
+    monkeypatch.setattr(panel.plots, "draw", ends)
+    panel.run()
+    assert poll_while_polled(panel)
+    assert panel.chip.label == "Failed"
+    assert "lost" in panel.problem.object
+
+
 def test_queued_job_says_how_many_are_before_it(panel, runner):
     runner.submit(Training(epochs=1))
     panel.run()

@@ -99,19 +99,31 @@ struct DeviceOps {
 
 void add_device(const DeviceOps&);
 
+// The random streams of one direction.
+struct MvmStreams {
+  u32 input, weight, output, input_round, output_round, lines;
+};
+
 struct MvmJob {
   const float* weights;  // (out, in)
   i64 out, in, samples;
   bool transposed;      // y = W^T x
-  const float* params;  // periphery, in the order of kPeripheryNames
+  const float* params;  // periphery, in the order of PeripheryParams
+  float average;        // running mean of the largest inputs, for the scaling that uses it
   const float* x;       // (samples, in), or (samples, out) when transposed
   float* y;
-  float* scaled;        // scratch, the size of x
-  float* factor;        // scratch: (samples) input scale
-  float* norm;          // scratch: (samples) Euclidean norm of the scaled input
-  u64 seed, first_step;
-  u32 input_stream, weight_stream, output_stream;
+  i32* rounds;          // (samples) products made per vector, or null
+  u64 seed, construction_seed, first_step;
+  MvmStreams streams;
   int threads;
+  // Scratch. n and m are the numbers of inputs and outputs as seen by this product.
+  float *scaled, *phase, *derived;  // (samples, n)
+  float *sums, *second, *weighted, *placed;  // (samples, m)
+  float *matrix, *factors;          // (out, in), or null where not needed
+  float* lines;                     // (3, m)
+  float *scale, *reduction;         // (samples)
+  i64* active;                      // (samples)
+  u32* beyond;                      // (samples)
 };
 
 struct TileOps {

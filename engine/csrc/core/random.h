@@ -31,6 +31,13 @@ enum Stream : u32 {
   kDriftNoise = 21,
   kTimeWrite = 22,   // write noise after a process in time
   kTrainRound = 23,  // stochastic rounding of pulse probabilities
+  kForwardInputRound = 24,  // stochastic rounding of converters
+  kForwardOutputRound = 25,
+  kBackwardInputRound = 26,
+  kBackwardOutputRound = 27,
+  kForwardLines = 28,  // what differs from output to output, drawn once
+  kBackwardLines = 29,
+  kReadAsymmetry = 30,  // factor of a device in negative read phases
 };
 
 struct Words {
