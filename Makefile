@@ -29,7 +29,7 @@ test: ## install what is needed and run every test
 ifneq ($(BROWSER),no)
 	$(BIN)/python tools/chromium.py
 endif
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --no-loadscope-reorder \
 	    $(if $(filter no,$(BROWSER)),-m "not browser") $(ARGS)
 
 dev: ## install everything for development (tests, JupyterLab, linters)

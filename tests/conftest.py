@@ -11,15 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import chromium
 import hypothesis
 import pytest
 from progress import Failed
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 FOLDER_MARKERS = {"browser": "browser"}
+SERVERS_AND_WORKERS = ("tests/explorer/test_job", "tests/browser/")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are taken: threads that wait for each other would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("ohmscape", deadline=None)  # a busy machine is no failure
@@ -28,34 +31,45 @@ START_LIMIT_S = 120  # cold imports on a busy two-core machine took up to 40 s
 STOP_LIMIT_S = 30
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder and file, so that a new file needs no line; ``-k T19`` finds a conformance test.
+    """Mark by folder, so that a new file needs no line; ``-k T19`` finds a conformance test; long files come first.
 
-    Tests that run in parallel share out files, so that a module's fixtures are made once; all tests that start servers
-    or workers stay in one process, so that they do not take the cores from each other. Long files come first: the
-    short ones fill the gaps at the end.
+    Where tests run in parallel, the short files fill the gaps at the end.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     for item in items:
         below = item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ()
         if below and below[0] in FOLDER_MARKERS:
             item.add_marker(FOLDER_MARKERS[below[0]])
-        alone = item.get_closest_marker("browser") or item.get_closest_marker("processes")
-        item.add_marker(pytest.mark.xdist_group("processes" if alone else item.path.name))
         item.extra_keyword_matches.update(n for mark in item.iter_markers("conformance") for n in mark.args)
-    items.sort(key=lambda item: _turn(item, slow))
+    items.sort(key=lambda item: _turn(item.path, slow))
 
 
-def _turn(item: pytest.Item, slow: set[Path]) -> int:
-    """Return when a test's turn comes: notebooks, what starts servers or workers, other long files, the rest."""
-    if item.path.suffix == ".ipynb":
+def _turn(path: Path, slow: set[Path]) -> int:
+    """Return when a file's turn comes: notebooks, what starts servers or workers, other long files, the rest."""
+    if path.suffix == ".ipynb":
         return 0
-    if item.get_closest_marker("processes"):
-        return 1
-    if item.get_closest_marker("browser"):
-        return 2
-    return 3 if item.path in slow else 4
+    file = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+    if file.startswith(SERVERS_AND_WORKERS):
+        return 1 + file.startswith(SERVERS_AND_WORKERS[-1])
+    return 3 if path in slow else 4
+
+
+class ByFile(LoadScopeScheduling):
+    """Tests in parallel: a file stays in one process, so that what its fixtures hold is made once.
+
+    All that start servers or workers stay in the same one, so that they do not take the cores from each other. (The
+    groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "servers and workers" if file.startswith(SERVERS_AND_WORKERS) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share out files, whatever ``--dist`` says."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "plugin"
 PATIENCE_S = 200.0

@@ -15,7 +15,6 @@ from explorer import jobs, results
 from explorer.experiments import Experiment
 from explorer.jobs import JobError, JobLimit, JobRunner, UnknownJob
 
-pytestmark = pytest.mark.processes
 PATIENCE_S = 200.0  # low-priority workers starve on a busy machine; a hang fails before the suite's timeout
 STEP_S = 0.02
 
