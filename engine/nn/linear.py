@@ -96,6 +96,7 @@ class AnalogLinear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(..., out)`` for ``(..., in)`` float32."""
+        self.tile.training = self.training  # running means of the periphery rest in evaluation
         flat = x.reshape(-1, x.shape[-1])
         y = _AnalogProduct.apply(flat, self.weight).reshape(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias

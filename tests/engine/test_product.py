@@ -11,7 +11,8 @@ import torch
 
 from engine.devices.ideal import Ideal
 from engine.errors import ParameterError
-from engine.tiles import IOParameters, Tile
+from engine.nn import AnalogLinear
+from engine.tiles import IOParameters, Tile, TileConfig
 from engine.tiles.reference import analog_product
 
 W = [[0.51, -0.26, 0.74, 0.11], [-0.97, 0.33, 0.19, -0.58], [0.07, 0.88, -0.47, 0.93]]
@@ -212,6 +213,17 @@ def test_running_mean_rests_outside_training_and_is_saved():
     other = tile_with([[1.0]], IOParameters(**SMOOTH, noise_management="average_abs_max"))
     other.load_state_dict(tile.state_dict())
     assert other._averages == tile._averages
+
+
+def test_layer_in_evaluation_does_not_move_its_running_mean():
+    layer = AnalogLinear(3, 2, config=TileConfig(Ideal(), IOParameters(noise_management="average_abs_max")))
+    layer(torch.ones(1, 3))
+    layer.eval()
+    layer(4 * torch.ones(1, 3))
+    assert layer.tile._averages["forward"] == 1
+    layer.train()
+    layer(4 * torch.ones(1, 3))
+    assert layer.tile._averages["forward"] > 1
 
 
 @pytest.mark.tile_conformance("T22")

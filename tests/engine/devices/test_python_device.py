@@ -106,8 +106,10 @@ def test_python_updates_with_long_trains_follow_the_compiled_device():
     assert_alike(compiled, python)
 
 
-@pytest.mark.parametrize("columns", [1024, 1100, 2049])
-@pytest.mark.parametrize(("length", "rate"), [(31, 0.002), (31, 0.1), (200, 20.0)])
+@pytest.mark.parametrize(
+    ("columns", "length", "rate"),
+    [(1024, 31, 0.002), (1100, 31, 0.002), (2049, 31, 0.1), (1100, 200, 20.0)],
+)
 def test_python_updates_of_wide_rows_follow_the_compiled_device(columns, length, rate):
     """Rows of one to three blocks; few pulses, many, and more than the kernel draws for at once."""
     shape = (2, columns)
