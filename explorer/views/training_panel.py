@@ -23,6 +23,10 @@ from explorer.views.training_settings import TrainingSettings, describe
 
 ARGUMENT = "training"
 POLL_MS = 150
+CALM_S = 0.4
+"""News of a job wait until no knob has moved for so long: the response that the user looks at goes first ..."""
+PATIENCE_S = 2.0
+"""... but no longer than this."""
 _WATCHED = ["revision", "seed"]
 _CHIPS = {
     "queued": ("Queued", "default"),
@@ -79,6 +83,7 @@ class TrainingPanel(Viewer):
         self.runs = RecentRuns(self.open_run)
         self.entry = address.QueryEntry(ARGUMENT)
         self._undrawn, self._draw_next = False, 0.0
+        self._moved = self._shown_last = -math.inf  # when a knob was moved, when the page last followed the job
         self._poller = pn.state.add_periodic_callback(self.poll, POLL_MS, start=False)
         self.carriers = [self.entry.carrier]  # invisible; outside tabs, which draw only what is chosen
         self.view = self._layout()
@@ -125,14 +130,18 @@ class TrainingPanel(Viewer):
 
     def poll(self) -> None:
         """Look at the job; called some times a second while it is under way."""
-        followed = self.followed
+        followed, now = self.followed, time.monotonic()
         if followed is None:
             return
         self._undrawn = followed.hear() or self._undrawn
-        if self._undrawn and (followed.finished or time.monotonic() >= self._draw_next):
+        if not followed.finished and now - self._moved < CALM_S and now - self._shown_last < PATIENCE_S:
+            return
+        self._shown_last = now
+        if self._undrawn and (followed.finished or now >= self._draw_next):
             self._draw_news()
         else:
-            self._progress()  # the time to go runs down between two reports
+            with together():
+                self._show()  # the time to go runs down between two reports
 
     def _draw_news(self) -> None:
         began = time.monotonic()
@@ -160,7 +169,7 @@ class TrainingPanel(Viewer):
         self.start.on_click(self.run)
         self.cancel.on_click(lambda _: self.followed and self.followed.job.cancel())
         self.its_device.on_click(lambda _: self._adopt())
-        self.state.param.watch(lambda *events: self._show(), _WATCHED)
+        self.state.param.watch(lambda *events: self._knob_moved(), _WATCHED)
         self.runs.param.watch(lambda event: self._compare(), "chosen")
 
     def _layout(self) -> Viewable:
@@ -203,7 +212,7 @@ class TrainingPanel(Viewer):
     def _show(self) -> None:
         """Bring buttons, chips and words in line with the job and the state."""
         followed = self.followed
-        changed = [] if followed is None else differences(followed.experiment, self.state.device, self.state.seed)
+        changed = [] if followed is None else self._differences()
         busy = followed is not None and not followed.finished
         self._show_stale(changed, busy)
         self.cancel.visible = busy
@@ -217,6 +226,17 @@ class TrainingPanel(Viewer):
         if followed.status.error or followed.problem:
             self._say(followed.status.error or followed.problem)
         self._progress()
+
+    def _knob_moved(self) -> None:
+        """Mark the result at the first move; of the words that follow each further one `poll` takes care."""
+        stale = self.followed is not None and bool(self._differences())
+        if stale is not self.stale.visible or not self._poller.running:
+            self._show()
+        self._moved = time.monotonic()
+
+    def _differences(self) -> list[str]:
+        experiment = self.followed.experiment
+        return differences(experiment, self.state.device, self.state.seed)
 
     def _show_stale(self, changed: list[str], busy: bool) -> None:
         stale = bool(changed)

@@ -78,8 +78,8 @@ def test_slider_moved_fast_ends_at_its_last_position(lab):
     lab.slider("w_max").focus()
     for _ in range(40):
         lab.page.keyboard.press("ArrowRight")  # many times faster than the response can be computed
-    expect(lab.page.get_by_role("textbox", name="w_max, number", exact=True)).to_have_value("1.4")
     lab.waits_for_device(w_max=1.4)
+    expect(lab.page.get_by_role("textbox", name="w_max, number", exact=True)).to_have_value("1.4")
     lab.button("Undo the last change").click()  # each key is let go: one step back at a time
     expect(lab.page.get_by_role("textbox", name="w_max, number", exact=True)).to_have_value("1.39")
 

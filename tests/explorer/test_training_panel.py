@@ -3,6 +3,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from explorer.jobs import Job, JobLimit, UnknownJob
 from explorer.labs.state import DeviceState
 from explorer.views.training_data import MAX_COLUMNS, MAX_POINTS, History
 from explorer.views.training_job import FollowedJob, ahead, differences, duration
-from explorer.views.training_panel import TrainingPanel
+from explorer.views.training_panel import CALM_S, PATIENCE_S, TrainingPanel
 from explorer.views.training_plots import MAX_COMPARED
 
 EDGES = [-1.0, 0.0, 1.0]
@@ -233,6 +234,44 @@ def test_news_wait_while_drawing_is_dear_but_the_end_is_drawn_at_once(running):
     running.followed.job.cancel()
     running.poll()
     assert len(accuracy.data["epoch"]) == 3
+
+
+def test_news_wait_while_a_knob_moves_but_not_for_ever(running, monkeypatch):
+    now = [time.monotonic() + 10]
+    monkeypatch.setattr("explorer.views.training_panel.time.monotonic", lambda: now[0])
+    accuracy, dw_min = running.plots.accuracy.sources["analog"], running.state.device.dw_min
+    running.poll()
+    began = now[0]
+    running.followed.job.report(0.9, "epoch 3", [told(3)])
+    while now[0] - began < PATIENCE_S:
+        assert len(accuracy.data["epoch"]) == 2
+        running.state.set(dw_min=dw_min * (1.001 + now[0] - began))
+        now[0] += 0.15
+        running.poll()
+    assert len(accuracy.data["epoch"]) == 3
+    assert f"→ {running.state.device.dw_min:.6g}" in running.stale_box.object
+
+
+def test_news_are_drawn_once_the_knob_rests(running, monkeypatch):
+    now = [time.monotonic() + 10]
+    monkeypatch.setattr("explorer.views.training_panel.time.monotonic", lambda: now[0])
+    accuracy = running.plots.accuracy.sources["analog"]
+    running.poll()
+    running.state.set(dw_min=2 * running.state.device.dw_min)
+    assert running.stale.visible  # this is told at once
+    running.followed.job.report(0.9, "epoch 3", [told(3)])
+    running.poll()
+    assert len(accuracy.data["epoch"]) == 2
+    now[0] += 1.01 * CALM_S
+    running.poll()
+    assert len(accuracy.data["epoch"]) == 3
+
+
+def test_end_of_a_job_is_shown_while_a_knob_moves(running):
+    running.state.set(dw_min=2 * running.state.device.dw_min)
+    running.followed.job.cancel()
+    running.poll()
+    assert running.chip.label == "Cancelled"
 
 
 def test_cancel_stops_the_job_and_keeps_the_curves(running):
