@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ def info(name: str) -> Preset:
     """
     if name not in names():
         raise ParameterError(f"preset = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}")
+    kept = _shipped(name)
+    return replace(kept, device=kept.device.copy())
+
+
+@functools.cache
+def _shipped(name: str) -> Preset:
+    """Return a preset as read; kept, because a page asks for its title and values at every move of a knob."""
     return loads(_FOLDER.joinpath(f"{name}.toml").read_text(encoding="utf-8"), name)
 
 

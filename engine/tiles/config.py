@@ -12,7 +12,7 @@ from engine.errors import ParameterError
 from engine.tiles.periphery import IOParameters
 from engine.tiles.update import UpdateParameters
 
-_PARTS = {"forward": IOParameters, "backward": IOParameters, "update": UpdateParameters}
+PARTS = {"forward": IOParameters, "backward": IOParameters, "update": UpdateParameters}
 
 
 @dataclass
@@ -41,7 +41,7 @@ class TileConfig:
                 f"TileConfig.device = {self.device!r}: must be a device (allowed: a Device or a preset's name). "
                 "Use engine.presets.load(name) or a class of engine.devices."
             )
-        for name, cls in _PARTS.items():
+        for name, cls in PARTS.items():
             if not isinstance(getattr(self, name), cls):
                 raise ParameterError(
                     f"TileConfig.{name} = {getattr(self, name)!r}: must be {cls.__name__} (allowed: an instance). "
@@ -54,12 +54,12 @@ class TileConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, JSON-ready."""
-        return self.device.to_dict() | {name: getattr(self, name).values() for name in _PARTS}
+        return self.device.to_dict() | {name: getattr(self, name).values() for name in PARTS}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> TileConfig:
         """Return the configuration of `to_dict`."""
-        return TileConfig(Device.from_dict(data), **{name: cls(**data[name]) for name, cls in _PARTS.items()})
+        return TileConfig(Device.from_dict(data), **{name: cls(**data[name]) for name, cls in PARTS.items()})
 
     def differences(self, saved: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return ``field -> (saved, here)`` for all that differs from the saved dictionary."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from engine import ops
 from engine.cuda.arrays import checked_device
 from engine.devices.base import Device
 from engine.errors import ParameterError, ShapeError, StateError, say
+from engine.quantity import Model
 from engine.rng import checked_seed
 from engine.shapes import checked
-from engine.tiles.config import TileConfig
+from engine.tiles.config import PARTS, TileConfig
 from engine.tiles.periphery import IOParameters
 from engine.tiles.state import LastingTile
 from engine.tiles.update import UpdateParameters, checked_rate
@@ -312,13 +314,20 @@ class Tile(LastingTile):
 def _own_config(device, forward, backward, update) -> TileConfig:
     """Return a configuration that nobody else can change: copies of what was given."""
     given = {"forward": forward, "backward": backward, "update": update}
-    config = TileConfig(device, **{name: value for name, value in given.items() if value is not None})
+    parts = {name: _defaults()[name] if part is None else part for name, part in given.items()}
+    config = TileConfig(device, **parts)
     if config.device is device:
         config.device = device.copy()
-    for name, value in given.items():
-        if value is not None:
-            setattr(config, name, value.copy())
+    for name, part in given.items():
+        if part is not None:
+            setattr(config, name, part.copy())
     return config
+
+
+@functools.cache
+def _defaults() -> dict[str, Model]:
+    """Return the parts of a tile that was given none. All such tiles share them: a tile shows only copies."""
+    return {name: cls() for name, cls in PARTS.items()}
 
 
 def _size(name: str, value: int) -> int:

@@ -11,6 +11,7 @@ from bokeh.models import CustomJSTickFormatter
 
 from explorer.labs.state import DeviceState
 from explorer.views import theme
+from explorer.views.echo import Written
 
 _POSITIONS = 200  # of a linear slider, before its step is rounded to 1, 2 or 5
 _LOG_STEP = 0.01  # decades
@@ -163,17 +164,25 @@ class NumberField(Field):
             step=self.scale.step, format=self.scale.formatter(), description=description,
         )  # fmt: skip
         self.box = theme.number_box(shown(value), self.about["unit"], label=f"{self.name}, number")
+        self._on_slider, self._in_box = Written(self.slider), Written(self.box)
         self.slider.param.watch(self._slid, "value")
         self.slider.param.watch(lambda _: self._state.settle(), "value_throttled")
         self.box.param.watch(self._typed, "value")
         return self.slider, self.box
 
     def _slid(self, event: Any) -> None:
-        if not self._showing:
+        if self._showing:
+            return
+        if self._on_slider.came_back(event.new):
+            self._show_again()
+        else:
             self._state.slide(**{self.name: self.scale.value(event.new)})
 
     def _typed(self, event: Any) -> None:
         if self._showing:
+            return
+        if self._in_box.came_back(event.new):
+            self._show_again()
             return
         try:
             value: float | str = float(event.new)
@@ -182,15 +191,19 @@ class NumberField(Field):
         self._followed = None  # show it anew even if it is the value there was: the text may differ
         self._state.set(**{self.name: value})
 
+    def _show_again(self) -> None:
+        self._followed = None
+        self.sync()
+
     def _show(self, value: float) -> None:
-        self.box.value = shown(value)
+        self._in_box.write(shown(value))
         at = self.scale.position(value)
         if abs(self.slider.value - at) <= 0.5 * self.scale.step:  # where the user's own drag has put it
             return
         if not self.slider.start <= at <= self.slider.end:
             self.scale = Scale(self.about, value)
             self.slider.param.update(start=self.scale.start, end=self.scale.end, step=self.scale.step)
-        self.slider.value = at
+        self._on_slider.write(at)
 
     def _mark(self, refused: bool) -> None:
         self.box.error_state = refused

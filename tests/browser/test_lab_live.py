@@ -56,12 +56,27 @@ class Lab(LabPage):
         return self.page.get_by_role("slider", name=name, exact=True)
 
 
+    def begin(self) -> None:
+        """Take back what the test before has changed."""
+        if self.button("Reset all parameters").is_enabled():
+            self.button("Reset all parameters").click()
+        self.waits_for_device()
+
+
+@pytest.fixture(scope="module")
+def visitor(browser, app_url):
+    """One page for all tests here: to open one takes longer than most of them."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield Lab(context.new_page(), app_url)
+    context.close()
+
+
 @pytest.fixture
-def lab(page, app_url):
-    lab = Lab(page, app_url)
-    yield lab
-    assert lab.errors == []
-    assert lab.outside == []
+def lab(visitor):
+    visitor.begin()
+    yield visitor
+    assert visitor.errors == []
+    assert visitor.outside == []
 
 
 def test_slider_moved_by_key_draws_the_new_devices_curves(lab):
@@ -125,14 +140,6 @@ def test_closed_group_opened_shows_its_parameters(lab):
     lab.waits_for_device(gamma_up=4.0)
 
 
-def test_ideal_device_chosen_shows_empty_state_for_symmetry(lab):
-    lab.page.get_by_role("combobox", name="Device").click()
-    lab.page.get_by_role("menuitem", name="Ideal (floating point)").click()
-    lab.sees("no bounds and the same step everywhere")
-    lab.sees("∞")
-    lab.sees("Class defaults")
-
-
 def test_link_that_cannot_be_read_is_told_and_the_page_works(lab):
     lab.open(f"{lab.page.url.partition('?')[0]}?state=nonsense")
     lab.sees("The link could not be restored.")
@@ -140,8 +147,17 @@ def test_link_that_cannot_be_read_is_told_and_the_page_works(lab):
 
 
 def test_device_seen_again_after_reload(lab):
+    before = lab.page.url
     lab.fill("dw_min, number", "0.02")
-    lab.page.wait_for_url("**state=**")
+    lab.page.wait_for_url(lambda url: "state=" in url and url != before)
     lab.open(lab.page.url)
     lab.waits_for_device(dw_min=0.02)
     lab.sees("Edited: 1 parameter")
+
+
+def test_ideal_device_chosen_shows_empty_state_for_symmetry(lab):
+    lab.page.get_by_role("combobox", name="Device").click()
+    lab.page.get_by_role("menuitem", name="Ideal (floating point)").click()
+    lab.sees("no bounds and the same step everywhere")
+    lab.sees("∞")
+    lab.sees("Class defaults")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from engine import devices, presets
 from engine.devices.constant_step import ConstantStep
 from engine.quantity import Choice
 from explorer.labs.state import DeviceState
-from explorer.views import live, theme
+from explorer.views import echo, live, theme
 from explorer.views.fields import KINDS, Scale, shown
 from explorer.views.parameters import ParameterPanel
 
@@ -79,6 +80,36 @@ def test_slider_moved_is_not_moved_back(panel: ParameterPanel):
     slider = panel.fields["dw_min"].slider
     slider.value = -2.12345  # its value is rounded to four digits; the handle stays where the hand is
     assert slider.value == -2.12345
+
+
+def test_older_text_of_our_own_from_the_page_is_no_edit(state: DeviceState, panel: ParameterPanel):
+    field = panel.fields["w_max"]
+    for value in (1.1, 1.2, 1.3):
+        field.slider.value = value
+    field.box.value = "1.1"  # Panel's page repeats what it has drawn, even when that has been replaced
+    assert state.device.w_max == 1.3
+    assert (field.box.value, field.slider.value) == ("1.3", 1.3)
+    field.box.value = "1.15"  # never written here: typed by the user
+    assert state.device.w_max == 1.15
+
+
+def test_older_position_of_our_own_from_the_page_is_no_edit(state: DeviceState, panel: ParameterPanel):
+    field = panel.fields["w_max"]
+    for text in ("1.1", "1.2"):
+        field.box.value = text
+    field.slider.value = 1.1
+    assert state.device.w_max == 1.2
+    assert (field.box.value, field.slider.value) == ("1.2", 1.2)
+
+
+def test_older_text_typed_again_later_is_an_edit(state: DeviceState, panel: ParameterPanel, monkeypatch):
+    field = panel.fields["w_max"]
+    for value in (1.1, 1.2):
+        field.slider.value = value
+    later = time.monotonic() + echo.LIFE_S
+    monkeypatch.setattr(echo.time, "monotonic", lambda: later)
+    field.box.value = "1.1"
+    assert state.device.w_max == 1.1
 
 
 def test_box_typed_exponent_keeps_all_digits(state: DeviceState, panel: ParameterPanel):
