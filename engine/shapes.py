@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -46,6 +47,11 @@ def checked(
             f"{name}: got {array.dtype} on {array.device}, expected torch.float32 on {device}. Convert: .float(){move}."
         )
     array = array.detach().contiguous()
-    if not torch.isfinite(array).all():
+    if not _is_finite(array):
         raise ShapeError(f"{name}: holds NaN or infinity, must be finite. Look for a diverged loss or bad data.")
     return array
+
+
+def _is_finite(array: torch.Tensor) -> bool:
+    """Whether no entry is NaN or infinite: both show in the smallest and largest, found in one pass."""
+    return array.numel() == 0 or all(math.isfinite(end) for end in torch.stack(torch.aminmax(array)).tolist())

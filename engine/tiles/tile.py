@@ -113,6 +113,7 @@ class Tile(LastingTile):
         self._steps = dict.fromkeys(_COUNTERS, 0)
         self.training = True
         self._averages = {"forward": 0.0, "backward": 0.0}
+        self._packs: dict[str, tuple[TileConfig, list[float]]] = {}
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
@@ -297,10 +298,18 @@ class Tile(LastingTile):
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)
-        params, first = io.pack(forward=way == "forward"), self._advance(way, v.shape[0])
+        params, first = self._packed(way), self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
         y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
         return y
+
+    def _packed(self, way: str) -> list[float]:
+        """Return the periphery as the kernel takes it; kept, because packing takes longer than a small product."""
+        config, packed = self._packs.get(way, (None, []))
+        if config is not self._config:
+            packed = getattr(self._config, way).pack(forward=way == "forward")
+            self._packs[way] = self._config, packed
+        return packed
 
     def _advance(self, stream: str, steps: int) -> int:
         first = self._steps[stream]

@@ -57,21 +57,20 @@ OHM_HD float convert(float v, const Converter& c, float dither = 0.0f) {
   return limited(code_of(v, c, dither) * (c.codes > 0.0f ? c.bound / c.codes : c.step), c);
 }
 
-// An output after the ADC, and whether it went beyond the bound. A value on the top code does not.
-struct Reading {
-  float value;
-  bool beyond;
-};
+// What a whole code is worth, and the largest code; without quantisation, sizes are values themselves.
+OHM_HD float unit_of(const Converter& c) {
+  return c.step <= 0.0f ? 1.0f : c.codes > 0.0f ? c.bound / c.codes : c.step;
+}
+OHM_HD float limit_of(const Converter& c) {
+  return c.step <= 0.0f ? c.bound : c.codes > 0.0f ? c.codes : c.bound / c.step;
+}
 
-OHM_HD Reading read_out(float v, const Converter& c, float dither, bool negative_too) {
-  float size = v, limit = c.bound, unit = 1.0f;
-  if (c.step > 0.0f) {
-    size = code_of(v, c, dither);
-    unit = c.codes > 0.0f ? c.bound / c.codes : c.step;
-    limit = c.codes > 0.0f ? c.codes : c.bound / c.step;
-  }
-  bool beyond = c.bound > 0.0f && (size > limit || (negative_too && -size > limit));
-  return {limited(size * unit, c), beyond};
+// An output at the ADC: its size (a code, not yet limited, where there are codes), the value that is read out, and whether
+// it lies beyond the bound. A value on the top code does not. Without branches, so that loops over outputs vectorise.
+OHM_HD float size_of(float v, const Converter& c, float dither) { return c.step > 0.0f ? code_of(v, c, dither) : v; }
+OHM_HD float value_of(float size, const Converter& c) { return limited(size * unit_of(c), c); }
+OHM_HD bool is_beyond(float size, const Converter& c, bool negative_too) {
+  return (c.bound > 0.0f) & ((size > limit_of(c)) | (negative_too & (-size > limit_of(c))));
 }
 
 // What a vector says about itself, for input scaling.

@@ -4,6 +4,7 @@
 // Order and formulas: docs/physics/tile.md.
 #pragma once
 #include "core/periphery.h"
+#include "kernels/draws.h"
 #include "kernels/line.h"
 #include "kernels/product.h"
 
@@ -39,31 +40,57 @@ struct Mvm {
   u32 block(int phase) const { return 2 * round + (u32)phase; }  // rounds and phases draw anew
 };
 
-// Draws for a vector of lines: four consecutive lines share one call of the generator.
+// Draws for up to kLineDraws lines from `first` on, in order. Four consecutive lines share one call of the generator.
+constexpr i64 kLineDraws = 4 * kBatch;
+
+inline void line_words(Drawn<u32>& word, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+  alignas(64) u32 group[kBatch];
+  for (i64 l = 0; l < kBatch; ++l) group[l] = (u32)(first / 4 + l / kCalls * kCalls) + kCallOfLane[l % kCalls];
+  philox_lanes(word.row[0], kBatch, seed, stream, step, group, block);
+}
+
+inline void in_order(float* to, const Drawn<float>& z) {
+  for (i64 l = 0; l < kBatch; l += kCalls) interleave(to + 4 * l, z, l);
+}
+
+inline void line_normals(float* to, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+  Drawn<u32> word;
+  Drawn<float> z;
+  line_words(word, first, seed, stream, step, block);
+  turn_normal(z, word, kBatch);
+  in_order(to, z);
+}
+
+// Calls use(draws, first, width) for all lines.
 template <class Use>
-inline void with_draws(i64 n, u64 seed, u32 stream, u64 step, u32 block, bool normal, Use use) {
-  for (i64 first = 0; first < n; first += 4 * kLanes) {
-    NoiseLanes z;
-    alignas(64) u32 group[kLanes];
-    for (int l = 0; l < kLanes; ++l) group[l] = (u32)(first / 4 + l);
-    draw_words_of(z, seed, stream, step, group, block);
-    if (normal) draw_pair(z, 0), draw_pair(z, 1);
-    use(z, first, n - first < 4 * kLanes ? n - first : 4 * kLanes);
+inline void with_normals(i64 n, u64 seed, u32 stream, u64 step, u32 block, Use use) {
+  alignas(64) float xi[kLineDraws];
+  for (i64 first = 0; first < n; first += kLineDraws) {
+    line_normals(xi, first, seed, stream, step, block);
+    use(xi, first, n - first < kLineDraws ? n - first : kLineDraws);
   }
 }
 
 inline void add_normals(float* v, i64 n, float scale, u64 seed, u32 stream, u64 step, u32 block) {
   if (scale == 0.0f) return;
-  with_draws(n, seed, stream, step, block, true, [&](const NoiseLanes& z, i64 first, i64 width) {
-    for (i64 k = 0; k < width; ++k) v[first + k] += scale * z.normal[k & 3][k >> 2];
+  with_normals(n, seed, stream, step, block, [&](const float* xi, i64 first, i64 width) {
+    for (i64 k = 0; k < width; ++k) v[first + k] += scale * xi[k];
   });
 }
 
 // Uniform within +-1/2, for stochastic rounding.
 inline void draw_dither(float* v, i64 n, u64 seed, u32 stream, u64 step, u32 block) {
-  with_draws(n, seed, stream, step, block, false, [&](const NoiseLanes& z, i64 first, i64 width) {
-    for (i64 k = 0; k < width; ++k) v[first + k] = unit_interval(z.word[k & 3][k >> 2]) - 0.5f;
-  });
+  alignas(64) float uniform[kLineDraws];
+  for (i64 first = 0; first < n; first += kLineDraws) {
+    Drawn<u32> word;
+    Drawn<float> z;
+    line_words(word, first, seed, stream, step, block);
+    for (int row = 0; row < 4; ++row)
+      for (i64 l = 0; l < kBatch; ++l) z.row[row][l] = unit_interval(word.row[row][l]) - 0.5f;
+    in_order(uniform, z);
+    const i64 width = n - first < kLineDraws ? n - first : kLineDraws;
+    for (i64 k = 0; k < width; ++k) v[first + k] = uniform[k];
+  }
 }
 
 // Sixteen partial results, whatever the instruction set: the same bits everywhere.
@@ -78,10 +105,23 @@ inline float total_of(i64 n, Term term) {
   return total;
 }
 
+// The largest term, 0 if none is positive; many comparisons at a time, as each waits for the one before.
+template <class Term>
+inline float largest_of(i64 n, Term term) {
+  constexpr i64 width = 4 * kVec;
+  float part[width] = {}, most = 0.0f;
+  i64 j = 0;
+  for (; j + width <= n; j += width)
+    for (i64 l = 0; l < width; ++l) part[l] = larger(part[l], term(j + l));
+  for (; j < n; ++j) most = larger(most, term(j));
+  for (i64 l = 0; l < width; ++l) most = larger(most, part[l]);
+  return most;
+}
+
 inline InputStatistics statistics(const float* x, i64 n, bool sums) {
   InputStatistics s{0.0f, 0.0f, 0.0f, 0.0f};
-  for (i64 j = 0; j < n; ++j) s.absolute = larger(s.absolute, magnitude(x[j]));
-  for (i64 j = 0; j < n; ++j) s.largest = larger(s.largest, x[j]);
+  s.absolute = largest_of(n, [&](i64 j) { return magnitude(x[j]); });
+  s.largest = largest_of(n, [&](i64 j) { return x[j]; });
   if (!sums) return s;
   s.positive = total_of(n, [&](i64 j) { return larger(x[j], 0.0f); });
   s.negative = total_of(n, [&](i64 j) { return larger(-x[j], 0.0f); });
@@ -106,6 +146,20 @@ inline void rescale(const Mvm& c, i64 sample) {
     c.job.reduction[sample] *= 2.0f;
 }
 
+// Converters are taken by value: a loop over what they convert must not look them up in memory each time.
+inline void convert_all(float* z, const float* x, i64 n, float divisor, Converter dac) {
+  for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac);
+}
+
+inline void convert_dithered(float* z, const float* x, const float* dither, i64 n, float divisor, Converter dac) {
+  for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac, dither[j]);
+}
+
+inline void skew_all(float* v, i64 n, float asymmetry) {
+  if (asymmetry == 0.0f) return;
+  for (i64 j = 0; j < n; ++j) v[j] = skewed(v[j], asymmetry);
+}
+
 inline void to_array(const Mvm& c, i64 row, i64 sample) {
   const MvmJob& job = c.job;
   const float* x = job.x + sample * c.n;
@@ -114,15 +168,14 @@ inline void to_array(const Mvm& c, i64 row, i64 sample) {
   const u64 step = c.step(sample);
   if (is_on(c.p.inp_sto_round) && c.dac.step > 0.0f) {
     draw_dither(dither, c.n, job.seed, job.streams.input_round, step, c.block(0));
-    for (i64 j = 0; j < c.n; ++j) z[j] = convert(x[j] / divisor, c.dac, dither[j]);
+    convert_dithered(z, x, dither, c.n, divisor, c.dac);
   } else {
-    for (i64 j = 0; j < c.n; ++j) z[j] = convert(x[j] / divisor, c.dac);
+    convert_all(z, x, c.n, divisor, c.dac);
   }
   add_normals(z, c.n, c.p.inp_noise, job.seed, job.streams.input, step, c.block(0));
   if (is_on(c.p.inp_noise_before_clip))
     for (i64 j = 0; j < c.n; ++j) z[j] = limited(z[j], c.dac);
-  if (c.p.inp_asymmetry != 0.0f)
-    for (i64 j = 0; j < c.n; ++j) z[j] = skewed(z[j], c.p.inp_asymmetry);
+  skew_all(z, c.n, c.p.inp_asymmetry);
 }
 
 inline void multiply(const Mvm& c, const float* weights, const float* x, float* y, i64 rows) {
@@ -170,11 +223,9 @@ inline void add_weight_noise(const Mvm& c, const float* z, const float* variance
     add_normals(u, c.m, c.p.w_noise * norm, job.seed, job.streams.weight, step, c.block(phase));
     return;
   }
-  with_draws(c.m, job.seed, job.streams.weight, step, c.block(phase), true,
-             [&](const NoiseLanes& xi, i64 first, i64 width) {
-               for (i64 k = 0; k < width; ++k)
-                 u[first + k] += c.p.w_noise * square_root(variance[first + k]) * xi.normal[k & 3][k >> 2];
-             });
+  with_normals(c.m, job.seed, job.streams.weight, step, c.block(phase), [&](const float* xi, i64 first, i64 width) {
+    for (i64 k = 0; k < width; ++k) u[first + k] += c.p.w_noise * square_root(variance[first + k]) * xi[k];
+  });
 }
 
 // One activation of the array with inputs z (rows, n): sums (rows, m).
@@ -194,6 +245,18 @@ inline void activate(const Mvm& c, const float* weights, const float* z, float* 
   }
 }
 
+// True where an output went beyond the bound.
+template <class Dither>
+inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, Dither dither) {
+  u32 hit = 0;
+  for (i64 i = 0; i < m; ++i) {
+    const float size = size_of(u[i], adc, dither(i));
+    u[i] = value_of(size, adc);
+    hit |= (u32)is_beyond(size, adc, negative_too);
+  }
+  return hit != 0;
+}
+
 // From sums to the digital output, in units of the scaled input; true where an output went beyond the bound.
 inline bool from_array(const Mvm& c, float* u, float* dither, i64 sample, int phase) {
   const MvmJob& job = c.job;
@@ -202,25 +265,18 @@ inline bool from_array(const Mvm& c, float* u, float* dither, i64 sample, int ph
   const u64 step = c.step(sample);
   if (c.nonlinear)
     for (i64 i = 0; i < c.m; ++i) u[i] = bent(u[i], c.lines ? bend[i] : 0.0f, c.kappa);
-  if (c.p.out_asymmetry != 0.0f)
-    for (i64 i = 0; i < c.m; ++i) u[i] = skewed(u[i], c.p.out_asymmetry);
+  skew_all(u, c.m, c.p.out_asymmetry);
   if (c.p.out_noise_std > 0.0f)
-    with_draws(c.m, job.seed, job.streams.output, step, c.block(phase), true,
-               [&](const NoiseLanes& xi, i64 first, i64 width) {
-                 for (i64 k = 0; k < width; ++k) u[first + k] += noise[first + k] * xi.normal[k & 3][k >> 2];
-               });
+    with_normals(c.m, job.seed, job.streams.output, step, c.block(phase), [&](const float* xi, i64 first, i64 width) {
+      for (i64 k = 0; k < width; ++k) u[first + k] += noise[first + k] * xi[k];
+    });
   else
     add_normals(u, c.m, c.p.out_noise, job.seed, job.streams.output, step, c.block(phase));
   const bool stochastic = is_on(c.p.out_sto_round) && c.adc.step > 0.0f;
   if (stochastic) draw_dither(dither, c.m, job.seed, job.streams.output_round, step, c.block(phase));
-  u32 hit = 0;
   const bool negative_too = is_on(c.p.bm_test_negative_bound);
-  for (i64 i = 0; i < c.m; ++i) {
-    const Reading reading = read_out(u[i], c.adc, stochastic ? dither[i] : 0.0f, negative_too);
-    u[i] = reading.value;
-    hit |= (u32)reading.beyond;
-  }
-  return hit != 0;
+  if (stochastic) return read_all(u, c.m, c.adc, negative_too, [&](i64 i) { return dither[i]; });
+  return read_all(u, c.m, c.adc, negative_too, [](i64) { return 0.0f; });
 }
 
 template <class Part>

@@ -1,82 +1,144 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products with a fixed order of summation: the same bits for any number of threads and any
-// instruction set, which library products do not promise. 16 partial sums per dot product, always.
+// Matrix products with a fixed order of summation: the same bits for any number of threads and any instruction set,
+// which library products do not promise. 16 partial sums per dot product, always; how many samples and outputs are
+// worked on together (a patch) decides the speed alone.
 #pragma once
 #include "kernels/lanes.h"
 
 namespace OHM_NS {
 
-typedef float Vec __attribute__((vector_size(64)));
 constexpr i64 kVec = 16;
 
-inline Vec load_vec(const float* from) {
-  Vec v;
+// A register of the widest kind there is, and patches that keep the sums in registers: two thirds to three quarters of
+// them, as the factors need some too.
+#if defined(__AVX512F__)
+constexpr i64 kRegister = 16;
+constexpr int kDotSamples = 4, kDotOutputs = 6;
+constexpr int kRowSamples = 6, kRowRegisters = 4;
+#elif defined(__AVX2__)
+constexpr i64 kRegister = 8;
+constexpr int kDotSamples = 2, kDotOutputs = 3;
+constexpr int kRowSamples = 4, kRowRegisters = 3;
+#else
+constexpr i64 kRegister = 4;
+constexpr int kDotSamples = 1, kDotOutputs = 3;
+constexpr int kRowSamples = 4, kRowRegisters = 3;
+#endif
+typedef float Register __attribute__((vector_size(4 * kRegister)));
+constexpr i64 kParts = kVec / kRegister;  // registers of one output's partial sums
+constexpr i64 kSampleBlock = 32;          // samples and outputs that a thread takes at a time
+constexpr i64 kOutputBlock = 48;
+
+inline Register load_register(const float* from) {
+  Register v;
   __builtin_memcpy(&v, from, sizeof v);
   return v;
 }
 
-inline float sum_of(const Vec& v) {
+// The halves are added to each other until one number is left.
+#if defined(__AVX2__)
+inline float sum_of(const Register* v) {
+#if defined(__AVX512F__)
+  const __m512 all = (__m512)v[0];
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+#else
+  const __m256 eight = _mm256_add_ps((__m256)v[0], (__m256)v[1]);
+#endif
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+#else
+inline float sum_of(const Register* v) {
   float part[kVec];
-  __builtin_memcpy(part, &v, sizeof part);
+  __builtin_memcpy(part, v, sizeof part);
   for (i64 half = kVec / 2; half; half /= 2)
     for (i64 l = 0; l < half; ++l) part[l] += part[l + half];
   return part[0];
 }
+#endif
 
-// y[s, i] = sum_j x[s, j] W[i, j] for a patch of R samples and C outputs.
+// y[s, i] = sum_j x[s, j] W[i, j] for R samples and C outputs.
 template <int R, int C>
 inline void dot_patch(const float* w, const float* x, float* y, i64 in, i64 out) {
-  Vec acc[R][C] = {};
+  Register sum[R][C][kParts] = {};
   i64 j = 0;
   for (; j + kVec <= in; j += kVec)
-    for (int r = 0; r < R; ++r) {
-      Vec xv = load_vec(x + r * in + j);
-      for (int c = 0; c < C; ++c) acc[r][c] += xv * load_vec(w + c * in + j);
+    for (i64 part = 0; part < kParts; ++part) {
+      Register factor[R];
+      for (int r = 0; r < R; ++r) factor[r] = load_register(x + r * in + j + part * kRegister);
+      for (int c = 0; c < C; ++c) {
+        const Register weight = load_register(w + c * in + j + part * kRegister);
+        for (int r = 0; r < R; ++r) sum[r][c][part] += factor[r] * weight;
+      }
     }
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) {
-      float total = sum_of(acc[r][c]);
+      float total = sum_of(sum[r][c]);
       for (i64 k = j; k < in; ++k) total += x[r * in + k] * w[c * in + k];
       y[r * out + c] = total;
     }
 }
 
-template <int R>
-inline void dot_rows(const float* w, const float* x, float* y, i64 in, i64 out) {
-  i64 i = 0;
-  for (; i + 4 <= out; i += 4) dot_patch<R, 4>(w + i * in, x, y + i, in, out);
-  for (; i < out; ++i) dot_patch<R, 1>(w + i * in, x, y + i, in, out);
+template <int C>
+inline void dot_samples(const float* w, const float* x, float* y, i64 samples, i64 in, i64 out) {
+  i64 s = 0;
+  for (; s + kDotSamples <= samples; s += kDotSamples) dot_patch<kDotSamples, C>(w, x + s * in, y + s * out, in, out);
+  for (; s < samples; ++s) dot_patch<1, C>(w, x + s * in, y + s * out, in, out);
 }
+
+inline i64 until(i64 first, i64 block, i64 end) { return first + block < end ? first + block : end; }
 
 inline void product(const float* w, const float* x, float* y, i64 samples, i64 in, i64 out, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (i64 s = 0; s < samples; s += 4) {
-    if (s + 4 <= samples) {
-      dot_rows<4>(w, x + s * in, y + s * out, in, out);
-      continue;
+#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
+  for (i64 s = 0; s < samples; s += kSampleBlock)
+    for (i64 first = 0; first < out; first += kOutputBlock) {
+      const i64 count = until(s, kSampleBlock, samples) - s, last = until(first, kOutputBlock, out);
+      i64 i = first;
+      for (; i + kDotOutputs <= last; i += kDotOutputs)
+        dot_samples<kDotOutputs>(w + i * in, x + s * in, y + s * out + i, count, in, out);
+      for (; i < last; ++i) dot_samples<1>(w + i * in, x + s * in, y + s * out + i, count, in, out);
     }
-    for (i64 r = s; r < samples; ++r) dot_rows<1>(w, x + r * in, y + r * out, in, out);
-  }
 }
 
-// y[s, j] = sum_i d[s, i] W[i, j], the rows added one after another.
-inline void product_transposed(const float* w, const float* d, float* y, i64 samples, i64 in, i64 out,
-                               int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (i64 s = 0; s < samples; ++s)
-    for (i64 first = 0; first < in; first += kLanes) {
-      const i64 width = in - first < kLanes ? in - first : kLanes;
-      alignas(64) float acc[kLanes] = {};
-      for (i64 i = 0; i < out; ++i) {
-        const float scale = d[s * out + i];
-        const float* row = w + i * in + first;
-        if (width == kLanes)
-          for (int l = 0; l < kLanes; ++l) acc[l] += scale * row[l];
-        else
-          for (i64 l = 0; l < width; ++l) acc[l] += scale * row[l];
-      }
-      for (i64 l = 0; l < width; ++l) y[s * in + first + l] = acc[l];
-    }
+// y[s, j] = sum_i d[s, i] W[i, j] for R samples and `width` columns, the rows added one after another.
+template <int R>
+inline void row_patch(const float* w, const float* d, float* y, i64 out, i64 in, i64 width) {
+  Register sum[R][kRowRegisters] = {};
+  for (i64 i = 0; i < out; ++i) {
+    Register weight[kRowRegisters];
+    for (int c = 0; c < kRowRegisters; ++c) weight[c] = load_register(w + i * in + c * kRegister);
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < kRowRegisters; ++c) sum[r][c] += d[r * out + i] * weight[c];
+  }
+  for (int r = 0; r < R; ++r) __builtin_memcpy(y + r * in, sum[r], 4 * (u64)width);
+}
+
+// Columns that fill no patch.
+inline void row_rest(const float* w, const float* d, float* y, i64 out, i64 in, i64 width) {
+  constexpr i64 most = kRowRegisters * kRegister;
+  float sum[most] = {};
+  for (i64 i = 0; i < out; ++i)
+    for (i64 l = 0; l < width; ++l) sum[l] += d[i] * w[i * in + l];
+  __builtin_memcpy(y, sum, 4 * (u64)width);
+}
+
+inline void row_columns(const float* w, const float* d, float* y, i64 samples, i64 out, i64 in, i64 width) {
+  i64 s = 0;
+  if (width == kRowRegisters * kRegister) {
+    for (; s + kRowSamples <= samples; s += kRowSamples) row_patch<kRowSamples>(w, d + s * out, y + s * in, out, in, width);
+    for (; s < samples; ++s) row_patch<1>(w, d + s * out, y + s * in, out, in, width);
+  }
+  for (; s < samples; ++s) row_rest(w, d + s * out, y + s * in, out, in, width);
+}
+
+inline void product_transposed(const float* w, const float* d, float* y, i64 samples, i64 in, i64 out, int threads) {
+  constexpr i64 width = kRowRegisters * kRegister;
+#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
+  for (i64 s = 0; s < samples; s += kSampleBlock)
+    for (i64 first = 0; first < in; first += width)
+      row_columns(w + first, d + s * out, y + s * in + first, until(s, kSampleBlock, samples) - s, out, in,
+                  until(first, width, in) - first);
 }
 
 }  // namespace OHM_NS
