@@ -12,6 +12,7 @@ A negative conductance stands for a device of that size whose input is inverted.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -202,36 +203,73 @@ def ladder(
     """
     g, x, r = operands(conductances, inputs, wire_resistance)
     first = r + not_negative(sense_resistance, "sense_resistance", "ohm")
-    beyond = _Beyond.of(g, x, r, keep=voltages)
-    currents = beyond.source / (1 + first * beyond.load)
+    devices = ((np.abs(g[:, j]), x[:, j : j + 1] * g[:, j]) for j in reversed(range(g.shape[1])))
+    beyond = Beyond.of(devices, r, keep=voltages)
+    currents = beyond.through(first)
     return Solution(currents, beyond.back(currents * first, r) if voltages else None)
 
 
 @dataclass
-class _Beyond:
-    """All that lies at node 0 and farther, as one conductance ``(out,)`` and one source ``(batch, out)``."""
+class Beyond:
+    """All that hangs on a wire from its nearest device on: one conductance, and one current source beside it.
+
+    Attributes
+    ----------
+    load : numpy.ndarray
+        Conductance, ``(out,)`` or a shape that broadcasts against that of ``source``, siemens.
+    source : numpy.ndarray
+        ``(batch, out)``, siemens times fractions of the read voltage.
+    steps : list
+        Load and source at each device, from far to near, if kept.
+    """
 
     load: np.ndarray
     source: np.ndarray
     steps: list[tuple[np.ndarray, np.ndarray]]
 
     @staticmethod
-    def of(g: np.ndarray, x: np.ndarray, r: float, *, keep: bool) -> _Beyond:
-        load, source, steps = np.zeros(len(g)), np.zeros((len(x), len(g))), []
-        for j in reversed(range(g.shape[1])):
+    def of(devices: Iterable[tuple[np.ndarray, np.ndarray]], r: float, *, keep: bool = False) -> Beyond:
+        """Collect ``(conductance, source)`` of devices that are ``r`` ohm apart, the farthest first."""
+        load, source, steps = np.zeros(()), np.zeros(()), []
+        for g, current in devices:
             share = 1 / (1 + r * load)
-            load = np.abs(g[:, j]) + share * load
-            source = x[:, j : j + 1] * g[:, j] + share * source
+            load, source = g + share * load, current + share * source
             if keep:
                 steps.append((load, source))
-        return _Beyond(load, source, steps)
+        return Beyond(load, source, steps)
+
+    def through(self, r: float) -> np.ndarray:
+        """Return the currents into a sense node that is ``r`` ohm before the nearest device."""
+        return self.source / (1 + r * self.load)
 
     def back(self, nearest: np.ndarray, r: float) -> np.ndarray:
-        """Return the voltages ``(batch, out, in)`` from that at device 0 ``(batch, out)``."""
-        found = [nearest] if self.steps else []
+        """Return the voltages ``(batch, out, in)`` from that at the nearest device ``(batch, out)``."""
+        found = [nearest]
         for load, source in self.steps[-2::-1]:
             found.append((found[-1] + r * source) / (1 + r * load))
-        return np.stack(found, -1) if found else np.empty((*nearest.shape, 0))
+        return np.stack(found, -1)
+
+
+def effective(conductances: ArrayLike, wire_resistance: float, *, sense_resistance: float = 0.0) -> np.ndarray:
+    r"""Return the conductances ``(out, in)`` without wires that give the currents of `ladder` for all inputs.
+
+    .. math:: \tilde g_j = g_j \prod_{m \le j} f_m
+
+    Cost: O(out in), whatever the number of inputs that follow.
+
+    Examples
+    --------
+    >>> effective([[1.0, 1.0]], 0.25).round(4)
+    array([[0.6897, 0.5517]])
+    """
+    g, _, r = operands(conductances, np.empty((0, np.shape(conductances)[-1])), wire_resistance)
+    first = r + not_negative(sense_resistance, "sense_resistance", "ohm")
+    load, shares = np.zeros(len(g)), np.empty_like(g)
+    for j in reversed(range(g.shape[1])):
+        load = np.abs(g[:, j]) + load
+        shares[:, j] = 1 / (1 + (r if j else first) * load)
+        load = load * shares[:, j]
+    return g * shares.cumprod(1)
 
 
 def uniform_column(devices: int, conductance: float, wire_resistance: float) -> float:

@@ -137,6 +137,14 @@ def test_ladder_sense_resistance_divides_a_single_device():
     assert solution.column_voltages[0, 0, 0] == pytest.approx(0.3)
 
 
+def test_effective_conductances_give_the_ladder_for_any_input():
+    rng = np.random.default_rng(4)
+    g, x = rng.uniform(-1, 1, (5, 40)), rng.uniform(-1, 1, (6, 40))
+    seen = irdrop.effective(g, 0.02, sense_resistance=0.1)
+    want = irdrop.ladder(g, x, 0.02, sense_resistance=0.1).currents
+    np.testing.assert_allclose(x @ seen.T, want, atol=1e-12)
+
+
 def test_ladder_split_batch_gives_the_same_bits():
     rng = np.random.default_rng(3)
     g, x = rng.random((8, 32)), rng.uniform(-1, 1, (6, 32))
