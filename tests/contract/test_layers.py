@@ -49,7 +49,7 @@ WITHOUT_GUI = (
     "explorer.jobs",
 )
 ENGINE_NEEDS = {"numpy", "torch", "param", "tomli_w"}
-FOR_CIRCUITS = {"engine.tiles.nodal": {"scipy"}}  # imported where it is used: a tile does without
+FOR_CIRCUITS = {m: {"scipy"} for m in ("engine.tiles.nodal", "engine.tiles.faults")}  # imported where it is used
 FOR_A_GPU = {"cuda"}  # cuda-bindings, imported where a GPU is used
 
 
