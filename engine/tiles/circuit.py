@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.errors import ParameterError, say
-from engine.quantity import Choice, Model, Quantity
+from engine.quantity import Choice, Flag, Model, Quantity
 from engine.rng import derive_seed
 from engine.tiles import faults as stuck
 from engine.tiles import irdrop, nmpu
@@ -41,6 +41,8 @@ class CircuitOptions(Model):
     out_step = Quantity(0.1, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(0.01, 1), log=True,
                         unit="out", group="Processing", source="assumed",
                         doc="What one output code of the digital processing stands for.")
+    fit_shift = Flag(True, group="Processing", source="assumed",
+                     doc="Scales and offsets are stored as finely as their bits allow; otherwise with the unit's shift.")
     # fmt: on
 
 
@@ -80,7 +82,12 @@ class Circuit:
             self._refuse("options.repair", self.options.repair, "needs pairs of devices", "none", "Use a pair.")
         if self.nmpu and not self.converter:
             self._refuse("nmpu", "on", "takes codes", "None without a converter", "Give a converter.")
-        if self.nmpu and getattr(self.encoding, "reference", "column") == "digital":
+        if getattr(self.encoding, "reference", "column") != "digital":
+            return
+        if self.converter and self.options.subtract == "analog":
+            remedy = "Set it to digital, or use a reference column."
+            self._refuse("options.subtract", "analog", "does not fit a digital reference", "digital", remedy)
+        if self.nmpu:
             remedy = "Use a reference column."
             self._refuse("encoding.reference", "digital", "adds numbers that are no codes", "column", remedy)
 
@@ -182,7 +189,7 @@ class CircuitArray:
         self.seed = derive_seed(seed, "array")
         parts, self.factors = self.circuit.slicing.of_weights(self.weights, self.circuit.encoding.w_max)
         self.slices = [self._built(part, k) for k, part in enumerate(parts)]
-        self._stored = self._processing() if self.circuit.nmpu else None
+        self._unit, self._stored = self._processing() if self.circuit.nmpu else (None, None)
 
     def __call__(self, inputs: ArrayLike, *, first: int = 0) -> np.ndarray:
         """Return `processed` where the circuit has digital processing, else `product`."""
@@ -211,9 +218,9 @@ class CircuitArray:
 
     def processed(self, inputs: ArrayLike, *, first: int = 0) -> np.ndarray:
         """Return the outputs of the digital processing ``(batch, out)``, weight times input units."""
-        if not self._stored:
+        if not self._unit:
             raise ParameterError(say("Circuit.nmpu", None, "is off", "a Nmpu", "Use product, or give one."))
-        return self.circuit.nmpu.run(self.codes(inputs, first=first), self._stored) * self.circuit.options.out_step
+        return self._unit.run(self.codes(inputs, first=first), self._stored) * self.circuit.options.out_step
 
     def ideal(self, inputs: ArrayLike) -> np.ndarray:
         """Return the exact product, ``(batch, out)``; with digital processing its bias and a ReLU too."""
@@ -325,17 +332,18 @@ class CircuitArray:
         _, counts = self._phases(np.zeros((0, self.weights.shape[1])))
         return float(self.factors[0] * counts[0] * self.circuit.converter.step)
 
-    def _processing(self) -> nmpu.Stored:
-        scale, offset = nmpu.fold(
-            np.full(len(self.weights), self._code_step()), self.bias, out_step=self.circuit.options.out_step
-        )
-        stored = self.circuit.nmpu.store(scale[None], offset)
+    def _processing(self) -> tuple[nmpu.Nmpu, nmpu.Stored]:
+        """Return the digital unit, and scale and offset of each output in it."""
+        unit, options = self.circuit.nmpu, self.circuit.options
+        scale, offset = nmpu.fold(np.full(len(self.weights), self._code_step()), self.bias, out_step=options.out_step)
+        if options.fit_shift:
+            unit = unit.copy(shift=nmpu.best_shift(unit, scale, offset))
+        stored = unit.store(scale[None], offset)
         if stored.limited.any():
-            worst = float(max(scale.max(), 0.0))
-            remedy = "Change out_step, or take more bits, or another shift."
-            text = say("scale or offset of an output", worst, "does not fit its bits", "see Nmpu", remedy)
-            raise ParameterError(text)
-        return stored
+            worst = float(max(scale.max(), np.abs(offset).max()))
+            remedy = "Set fit_shift, change out_step, or take more bits."
+            raise ParameterError(say("scale or offset of an output", worst, "does not fit", "see Nmpu", remedy))
+        return unit, stored
 
 
 def error_budget(weights: ArrayLike, circuit: Circuit, inputs: ArrayLike, *, seed: int = 0) -> dict[str, float]:

@@ -65,8 +65,8 @@ class Nmpu(Model):
                                source=_SECOND_HAND, doc="How many of them are behind the point.")
     shift = Quantity(0, bounds=(0, 16), softbounds=(0, 8), integer=True, unit="bit", group="Scale",
                      source="assumed (off)", doc="Power of two by which scale and offset are stored larger.")
-    accumulator_bits = Quantity(24, bounds=(8, 48), softbounds=(16, 32), integer=True, unit="bit", group="Accumulator",
-                                source="assumed: wide enough for 64 terms of 8 bits",
+    accumulator_bits = Quantity(32, bounds=(8, 48), softbounds=(16, 32), integer=True, unit="bit", group="Accumulator",
+                                source="assumed: wide enough for codes of many slices",
                                 doc="Bits of the sum of all terms, with its sign.")
     overflow = Choice("saturate", ("saturate", "wrap"), group="Accumulator", source="assumed",
                       doc="A sum beyond its bits stays at the end of the range, or comes back at the other end.")
