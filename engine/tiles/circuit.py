@@ -42,7 +42,7 @@ class CircuitOptions(Model):
                         unit="out", group="Processing", source="assumed",
                         doc="What one output code of the digital processing stands for.")
     fit_shift = Flag(True, group="Processing", source="assumed",
-                     doc="Scales and offsets are stored as finely as their bits allow; otherwise with the unit's shift.")
+                     doc="Scales and offsets are stored as finely as their bits allow; or else with the unit's shift.")
     # fmt: on
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Circuits composed to a product: exact with all parts off, each part as it is alone, and all together."""
 
-import judge
 import numpy as np
 import pytest
 import torch
@@ -164,8 +163,7 @@ def test_circuit_digital_subtraction_has_the_noise_of_two_converters():
 
 
 def test_circuit_repair_and_placement_reduce_the_error_of_stuck_devices():
-    # 64 x 64 with a spread of weights of 0.2, 5 % low and 1 % high in each array; measured over seeds 0-7 (mean, spread
-    # 10 %): 0.71 of the output as it is, 0.29 with partners, 0.095 with placement, 0.033 with 16 spares.
+    # Weights of spread 0.2; 5 % of the devices low, 1 % high. Mean and spread were measured over seeds 0-7; limit 3.
     w = np.clip(np.random.default_rng(7).normal(size=(64, 64)) * 0.2, -1, 1)
     x = np.random.default_rng(8).uniform(-1, 1, (200, 64))
     errors = []
@@ -173,7 +171,8 @@ def test_circuit_repair_and_placement_reduce_the_error_of_stuck_devices():
         options = CircuitOptions(repair=repair, spares=spares)
         circuit = Circuit(DifferentialPair(**RANGE), faults=StuckFaults(p_low=0.05, p_high=0.01), options=options)
         errors.append(CircuitArray(w, circuit, seed=7).report(x)["relative_error"])
-    np.testing.assert_allclose(errors, [0.71, 0.29, 0.095, 0.033], rtol=0.35)
+    mean, spread = np.array([0.705, 0.297, 0.108, 0.036]), np.array([0.029, 0.028, 0.028, 0.004])
+    assert (np.abs(errors - mean) < 3 * spread).all()
 
 
 def test_circuit_processing_stays_within_the_units_bound_of_the_ideal():
@@ -185,7 +184,7 @@ def test_circuit_processing_stays_within_the_units_bound_of_the_ideal():
     codes = array.codes(x)
     np.testing.assert_array_equal(codes, np.rint(x @ w.T / converter.step))
     error = array(x) - np.maximum(codes * converter.step + bias, 0)
-    shift = best_shift(unit, [converter.step / 0.25], bias / 0.25)
+    shift = best_shift(unit, np.full(8, converter.step / 0.25), bias / 0.25)
     assert shift == 2  # 0.5 * 2^2 = 2 of at most 8, 8 * 2^2 = 32 of at most 64
     assert np.abs(error).max() <= unit.copy(shift=shift).error_bound(127) * 0.25
     np.testing.assert_array_equal(array.ideal(x), np.maximum(x @ w.T + bias, 0))
@@ -216,12 +215,13 @@ def test_report_of_a_converter_has_the_error_of_its_step():
 
 def test_budget_of_parts_adds_up_in_squares():
     w, x = case(outs=16, ins=64, batch=200)
-    budget = error_budget(w, everything(), x, seed=3)
+    budget = error_budget(w, everything(slicing=Slicing(input_bits=6)), x, seed=3)
     assert list(budget) == [*PARTS, "all"]
     parts = [budget[p] for p in PARTS if p != "converter"]  # the converter is in the processing's
-    # Parts are nearly independent, the wires' loss excepted: half of the sum of squares to twice of it.
-    assert 0.5 < budget["all"] / np.sqrt(np.sum(np.square(parts))) < 2
-    judge.fraction([budget["all"] > max(parts) / 2], 1.0, within=0.0, what="no part is larger than all")
+    # Stuck devices dominate, the rest is nearly independent of them. Weights in slices would break this: a stuck
+    # device of the top slice counts more than one that holds the whole weight.
+    assert budget["all"] == pytest.approx(np.sqrt(np.sum(np.square(parts))), rel=0.1)
+    assert min(parts) > 1e-3
 
 
 @pytest.mark.parametrize(
