@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Circuits composed to a product: exact with all parts off, each part as it is alone, and all together."""
 
+import circuit_tables
 import numpy as np
 import pytest
 import torch
@@ -251,3 +252,8 @@ def test_budget_of_parts_adds_up_in_squares():
 def test_circuit_wrong_parts_refused_by_name(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_page_of_parameters_is_current():
+    """Run `python tools/circuit_tables.py` after changing a parameter."""
+    assert circuit_tables.PAGE.read_text(encoding="utf-8") == circuit_tables.render()
