@@ -111,7 +111,8 @@ def test_readout_counter_cuts_towards_zero():
     [(False, True, 4.86, 9.39, 6.47), (True, True, 0.298, 0.573, 0.370), (True, False, 0.298, 0.301, 0.193)],
 )
 def test_codings_rms_loss_equals_the_table(signed, one_wire, fast, amplitude, floating):
-    # 2000 outputs of 40 matrices' columns: relative standard error of an rms 1.6 %, of the table's likewise; z-limit 3.
+    # 50 columns times 40 vectors, seed 51. The table is of another sample, whose sums were 4 % larger; what models leave
+    # of the exact loss is the same for both within 1.5 %.
     rng = np.random.default_rng(51)
     low = -1 if signed else 0
     w, x = rng.uniform(low, 1, (50, 512)), rng.uniform(low, 1, (40, 512))
@@ -123,9 +124,9 @@ def test_codings_rms_loss_equals_the_table(signed, one_wire, fast, amplitude, fl
         return np.sqrt(np.mean((model(np.maximum(w, 0)) - model(np.maximum(-w, 0)) - x @ w.T) ** 2))
 
     loss = irdrop.fast(w, x, r).currents - x @ w.T
-    assert np.sqrt(np.mean(loss**2)) == pytest.approx(fast, rel=0.07)
-    assert rms(lambda g: coded(g, x, r)) == pytest.approx(amplitude, rel=0.07)
-    assert rms(lambda g: coded(g, x, r, "pwm_floating")) == pytest.approx(floating, rel=0.07)
+    got = [np.sqrt(np.mean(loss**2)), *(rms(lambda g, c=c: coded(g, x, r, c)) for c in ("amplitude", "pwm_floating"))]
+    np.testing.assert_allclose(got, [fast, amplitude, floating], rtol=0.07)
+    np.testing.assert_allclose(np.divide(got, got[1]), np.divide([fast, amplitude, floating], amplitude), rtol=0.015)
 
 
 def test_coding_grounded_rows_equal_amplitudes_summed_over_time():
