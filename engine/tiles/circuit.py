@@ -140,7 +140,7 @@ class Slice:
     arrays : list of numpy.ndarray
         Conductances that the devices have, ``(lines, in)`` each, siemens.
     seen : list
-        The same with the wires in them, or None where wires depend on the inputs.
+        The same with the wires in them, or None where wires are computed for each input.
     place : numpy.ndarray
         ``(out,)``, the line of each output.
     faults : list of FaultMap
@@ -287,8 +287,9 @@ class CircuitArray:
         """Return what each array gives, in weight times input units: ``(phases * batch, lines)`` each."""
         v = phases.reshape(-1, phases.shape[-1])
         unit, x_max, piece = self.circuit.encoding.siemens_per_weight, self.circuit.options.x_max, self.slices[k]
+        solve = self.circuit.wires.solve
         return [
-            (v @ seen.T if seen is not None else x_max * self.circuit.wires.solve(g, v / x_max).currents) / unit
+            (v @ seen.T if seen is not None else x_max * solve(g, v / x_max, voltages=False).currents) / unit
             for g, seen in zip(piece.arrays, piece.seen, strict=True)
         ]
 
@@ -307,16 +308,17 @@ class CircuitArray:
         if self.circuit.converter:
             parts = [self._through_converters(v, f"{k} {n}", phases, first) for n, v in enumerate(parts)]
         y = parts[0] if self.circuit.options.subtract == "analog" else self._difference(parts, phases)
-        return y[:, self.slices[k].place].reshape(*phases.shape[:2], -1)
+        return y[:, self.slices[k].place].reshape(*phases.shape[:2], len(self.weights))
 
     def _through_converters(self, values: np.ndarray, name: str, phases: np.ndarray, first: int) -> np.ndarray:
         count, batch = phases.shape[:2]
         # Vectors in their order, each with its phases: noise then does not depend on how a batch is split.
-        ordered = values.reshape(count, batch, -1).swapaxes(0, 1).reshape(count * batch, -1)
+        columns = values.shape[-1]
+        ordered = values.reshape(count, batch, columns).swapaxes(0, 1).reshape(count * batch, columns)
         seed = derive_seed(self.seed, f"converters {name}")
         codes = self.circuit.converter.codes(ordered, seed=seed, first=first * count)
         found = self.circuit.converter.values_of(codes)
-        return found.reshape(batch, count, -1).swapaxes(0, 1).reshape(values.shape)
+        return found.reshape(batch, count, columns).swapaxes(0, 1).reshape(values.shape)
 
     def _clipped(self, inputs: ArrayLike) -> float:
         if not self.circuit.converter:

@@ -84,7 +84,7 @@ def is_valid(conductances: ArrayLike, inputs: ArrayLike, wire_resistance: float)
     return loads(conductances, inputs, wire_resistance) < FAST_LIMIT
 
 
-def fast(conductances: ArrayLike, inputs: ArrayLike, wire_resistance: float) -> Solution:
+def fast(conductances: ArrayLike, inputs: ArrayLike, wire_resistance: float, *, voltages: bool = True) -> Solution:
     r"""Return the polynomial model that `engine.tiles.Tile` uses in its products.
 
     .. math:: I_i = \sum_j g_{ij} x_j (1 - c_i (1 - (1 - j/N)^2)),\quad c_i = a_i (0.05 a_i^2 - 0.2 a_i + 0.5)
@@ -97,6 +97,8 @@ def fast(conductances: ArrayLike, inputs: ArrayLike, wire_resistance: float) -> 
         ``(batch, in)``, fractions of the read voltage, in [-1, 1]: unlike the exact models this one is not linear.
     wire_resistance : float
         Of one segment, ohm.
+    voltages : bool
+        Return the node voltages too.
 
     Returns
     -------
@@ -122,9 +124,10 @@ def fast(conductances: ArrayLike, inputs: ArrayLike, wire_resistance: float) -> 
     _warn_of_load(a)
     profile = 1 - (1 - np.arange(g.shape[1]) / g.shape[1]) ** 2
     loss = a * (0.05 * a**2 - 0.2 * a + 0.5)
+    currents = x @ g.T - loss * ((x * profile) @ g.T)
     # The sign of a device is in its input, so the voltage it sees at the wire carries it too.
-    voltages = loss[:, :, None] * (np.sign(g)[None] * (x * profile)[:, None, :])
-    return Solution(x @ g.T - loss * ((x * profile) @ g.T), voltages)
+    seen = loss[:, :, None] * (np.sign(g)[None] * (x * profile)[:, None, :]) if voltages else None
+    return Solution(currents, seen)
 
 
 def _warn_of_load(a: np.ndarray) -> None:

@@ -38,34 +38,36 @@ class WireModel(Model):
                       doc="How often 'sweeps' goes from currents to voltages.")
     # fmt: on
 
-    def solve(self, conductances: ArrayLike, inputs: ArrayLike) -> irdrop.Solution:
+    def solve(self, conductances: ArrayLike, inputs: ArrayLike, *, voltages: bool = True) -> irdrop.Solution:
         """Return currents ``(batch, out)`` and node voltages of an array ``(out, in)`` for ``(batch, in)``.
 
-        Siemens and fractions of the read voltage, as in `engine.tiles.irdrop`.
+        Siemens and fractions of the read voltage, as in `engine.tiles.irdrop`. Without ``voltages`` the fast model and the
+        ladder need less memory.
         """
         r = self.column_resistance
         if self.kind == "ladder":
-            return irdrop.ladder(conductances, inputs, r, sense_resistance=self.sense_resistance)
+            sense = self.sense_resistance
+            return irdrop.ladder(conductances, inputs, r, sense_resistance=sense, voltages=voltages)
         if self.kind == "nodal":
             return nodal.nodal(conductances, inputs, r, **self._of_nodal())
         if self.kind == "sweeps":
             return irdrop.sweeps(conductances, inputs, r, int(self.sweeps))
-        return (irdrop.fast if self.kind == "fast" else irdrop.ideal)(conductances, inputs, r)
+        if self.kind == "fast":
+            return irdrop.fast(conductances, inputs, r, voltages=voltages)
+        return irdrop.ideal(conductances, inputs)
 
     def effective(self, conductances: ArrayLike) -> np.ndarray | None:
-        """Return conductances ``(out, in)`` that give the same currents without wires; None for the fast model.
+        """Return conductances ``(out, in)`` that give the same currents without wires, for any input.
 
-        That one is not linear in its inputs.
+        None for the fast model, which is not linear in its inputs, and for the sweeps, which would have to be made for
+        each input alone.
         """
         r = self.column_resistance
         if self.kind == "ladder":
             return irdrop.effective(conductances, r, sense_resistance=self.sense_resistance)
         if self.kind == "nodal":
             return nodal.effective(conductances, r, **self._of_nodal())
-        if self.kind == "sweeps":
-            alone = np.eye(np.shape(conductances)[-1])
-            return irdrop.sweeps(conductances, alone, r, int(self.sweeps)).currents.T
-        return None if self.kind == "fast" else np.asarray(conductances, float)
+        return np.asarray(conductances, float) if self.kind == "none" else None
 
     def _of_nodal(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in ("row_resistance", "source_resistance", "sense_resistance")}

@@ -192,6 +192,18 @@ def test_circuit_processing_stays_within_the_units_bound_of_the_ideal():
     assert array.report(x)["relative_error"] < 0.1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_circuit_no_vectors_gives_no_outputs(kind):
+    circuit = everything(wires=WireModel(kind=kind))
+    assert CircuitArray(np.zeros((3, 4)), circuit)(np.empty((0, 4))).shape == (0, 3)
+
+
+def test_circuit_takes_tensors():
+    w, x = case()
+    y = CircuitArray(torch.tensor(w), everything())(torch.tensor(x))
+    np.testing.assert_array_equal(y, CircuitArray(w, everything())(x))
+
+
 def test_report_tells_errors_clips_and_stuck_devices():
     w, x = case(batch=100)
     converter = IdealConverter(bits=8, full_scale=2.0)
