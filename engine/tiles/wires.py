@@ -41,8 +41,8 @@ class WireModel(Model):
     def solve(self, conductances: ArrayLike, inputs: ArrayLike, *, voltages: bool = True) -> irdrop.Solution:
         """Return currents ``(batch, out)`` and node voltages of an array ``(out, in)`` for ``(batch, in)``.
 
-        Siemens and fractions of the read voltage, as in `engine.tiles.irdrop`. Without ``voltages`` the fast model and the
-        ladder need less memory.
+        Siemens and fractions of the read voltage, as in `engine.tiles.irdrop`. Without ``voltages`` the fast model and
+        the ladder need less memory.
         """
         r = self.column_resistance
         if self.kind == "ladder":
