@@ -245,16 +245,22 @@ inline void activate(const Mvm& c, const float* weights, const float* z, float* 
   }
 }
 
-// True where an output went beyond the bound.
-template <class Dither>
-inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, Dither dither) {
-  u32 hit = 0;
-  for (i64 i = 0; i < m; ++i) {
-    const float size = size_of(u[i], adc, dither(i));
-    u[i] = value_of(size, adc);
-    hit |= (u32)is_beyond(size, adc, negative_too);
-  }
-  return hit != 0;
+// Outputs at the ADC, in loops that vectorise. True where one went beyond the bound: the largest tells for all.
+inline bool read_all(float* u, i64 m, Converter adc, bool negative_too) {
+  const float most = negative_too ? largest_of(m, [&](i64 i) { return magnitude(u[i]); })
+                                  : largest_of(m, [&](i64 i) { return u[i]; });
+  const float unit = unit_of(adc), bound = adc.bound;
+  if (bound > 0.0f)
+    for (i64 i = 0; i < m; ++i) u[i] = clamped(u[i] * unit, -bound, bound);
+  return is_beyond(most, adc, false);
+}
+
+inline void size_all(float* u, i64 m, Converter adc) {
+  for (i64 i = 0; i < m; ++i) u[i] = size_of(u[i], adc, 0.0f);
+}
+
+inline void size_dithered(float* u, const float* dither, i64 m, Converter adc) {
+  for (i64 i = 0; i < m; ++i) u[i] = size_of(u[i], adc, dither[i]);
 }
 
 // From sums to the digital output, in units of the scaled input; true where an output went beyond the bound.
@@ -272,11 +278,13 @@ inline bool from_array(const Mvm& c, float* u, float* dither, i64 sample, int ph
     });
   else
     add_normals(u, c.m, c.p.out_noise, job.seed, job.streams.output, step, c.block(phase));
-  const bool stochastic = is_on(c.p.out_sto_round) && c.adc.step > 0.0f;
-  if (stochastic) draw_dither(dither, c.m, job.seed, job.streams.output_round, step, c.block(phase));
-  const bool negative_too = is_on(c.p.bm_test_negative_bound);
-  if (stochastic) return read_all(u, c.m, c.adc, negative_too, [&](i64 i) { return dither[i]; });
-  return read_all(u, c.m, c.adc, negative_too, [](i64) { return 0.0f; });
+  if (is_on(c.p.out_sto_round) && c.adc.step > 0.0f) {
+    draw_dither(dither, c.m, job.seed, job.streams.output_round, step, c.block(phase));
+    size_dithered(u, dither, c.m, c.adc);
+  } else {
+    size_all(u, c.m, c.adc);
+  }
+  return read_all(u, c.m, c.adc, is_on(c.p.bm_test_negative_bound));
 }
 
 template <class Part>
