@@ -72,10 +72,7 @@ def _check_convertible(model: torch.nn.Module, found: dict[str, torch.nn.Linear]
 
 def _analog(layer: torch.nn.Linear, config: TileConfig, seed: int) -> AnalogLinear:
     new = AnalogLinear(layer.in_features, layer.out_features, layer.bias is not None, config=config, seed=seed)
-    new.tile.set_weights(layer.weight.detach())
-    if layer.bias is not None:
-        with torch.no_grad():
-            new.bias.copy_(layer.bias)
+    new.set_weights(layer.weight, layer.bias)
     return new.train(layer.training)
 
 
@@ -111,14 +108,14 @@ def load_state(model: torch.nn.Module, state: dict[str, Any], *, config: str = "
     _check_fit(model, state)
     saved = {name: state[_extra_key(name)] for name in layers}
     for name, tile_state in saved.items():  # format and size first: they say more than a difference of configuration
-        layers[name].tile.check_loadable(tile_state, config="saved", subject=f"{name}: tile state")
+        layers[name].check_loadable(tile_state, config="saved", subject=f"{name}: tile state")
     if config == "same":
         _refuse_differences(layers, saved)
     for name, tile_state in saved.items():
-        layers[name].tile.check_loadable(tile_state, config=config, subject=f"{name}: tile state")
+        layers[name].check_loadable(tile_state, config=config, subject=f"{name}: tile state")
     for name, tile_state in saved.items():
-        layers[name].tile.load_state_dict(tile_state, config=config)
-    own = {f"{name}.{part}".lstrip(".") for name in layers for part in ("weight", "_extra_state")}
+        layers[name].load_tiles(tile_state, config=config)
+    own = {f"{name}.{part}".lstrip(".") for name, m in layers.items() for part in (*m.blocks, "_extra_state")}
     model.load_state_dict({k: v for k, v in state.items() if k not in own}, strict=False)
 
 
@@ -147,7 +144,7 @@ def _refuse_differences(layers: dict[str, AnalogLinear], saved: dict[str, dict[s
     differences = {
         f"{name}.{field}": pair
         for name, tile_state in saved.items()
-        for field, pair in layers[name].tile.config.differences(tile_state["config"]).items()
+        for field, pair in layers[name].differences(tile_state).items()
     }
     if not differences:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.nn.linear import AnalogWeight
+from engine.nn.weight import AnalogWeight
 from engine.tiles.update import checked_rate
 
 
@@ -59,6 +59,6 @@ class AnalogSGD(torch.optim.Optimizer):
 
 def _pulse(weight: AnalogWeight, lr: float) -> None:
     for x, d in weight.pending:
-        weight.tile.update(x, d, lr)
+        weight.tile.update(x, d, lr * weight.rate_scale)
     weight.pending.clear()
     weight.tile.end_batch()

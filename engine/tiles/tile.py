@@ -121,7 +121,10 @@ class Tile(LastingTile):
     @classmethod
     def from_config(cls, out_features: int, in_features: int, config: TileConfig, **others) -> Tile:
         """Return a tile made from one `TileConfig`; ``others`` are the seeds and ``torch_device``."""
-        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **others)
+        parts = config.device, config.forward, config.backward, config.update
+        tile = cls(out_features, in_features, *parts, **others)
+        tile._config.mapping = config.mapping.copy()
+        return tile
 
     def __repr__(self) -> str:
         where = "" if self.torch_device.type == "cpu" else f", torch_device='{self.torch_device}'"

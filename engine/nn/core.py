@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The analog product that every layer sits on: a grid of tiles, their scales, the bias."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+
+import torch
+
+from engine.errors import ParameterError, StateError, say
+from engine.nn.grid import Block, Shape
+from engine.nn.state import LastingLayer
+from engine.nn.weight import AnalogWeight, TileProduct, Wiring
+from engine.rng import derive_seed
+from engine.shapes import checked
+from engine.tiles import MappingParameters, Tile, TileConfig
+
+
+class AnalogCore(LastingLayer):
+    """``y = W x + b`` with W on one or several analog tiles; takes ``(..., in)`` and gives ``(..., out)``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Inputs and outputs, all groups together.
+    bias : bool
+        Add a bias: a torch parameter ``(out,)``, or a column of the tiles where the mapping says so.
+    config : TileConfig
+        Of every tile; its ``mapping`` says how many there are.
+    seed : int
+        Fixes every draw of the tiles and the initial weights.
+    groups : int
+        Inputs and outputs fall into so many independent groups, each on tiles of its own.
+    kernel : int
+        So many neighbouring inputs stay on one tile where they fit.
+    limit : float, optional
+        Initial weights and biases are uniform within plus or minus this; ``1/sqrt(in / groups)`` if not given.
+
+    Notes
+    -----
+    The tile of a layer that fits on one is the parameter ``weight``; those of a split layer are ``weight_<r>_<c>`` by
+    their place in the grid. A single tile has the layer's seed, others have seeds derived from it and their place.
+    Partial sums of several tiles are added in single precision, left to right.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        config: TileConfig,
+        seed: int = 0,
+        groups: int = 1,
+        kernel: int = 1,
+        limit: float | None = None,
+    ):
+        super().__init__()
+        self.in_features, self.out_features, self.groups = in_features, out_features, groups
+        analog_bias = bias and not config.mapping.digital_bias
+        self._shape = Shape(out_features, in_features, groups, kernel, analog_bias)
+        blocks = self._shape.blocks(config.mapping)
+        names = ["weight"] if len(blocks) == 1 else [f"weight_{b.row}_{b.column}" for b in blocks]
+        self._blocks = dict(zip(names, blocks, strict=True))
+        for name, block in self._blocks.items():
+            own = seed if len(blocks) == 1 else derive_seed(seed, "tile", block.row, block.column)
+            self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
+        self._add_scales(config.mapping)
+        self._draw(seed, limit or 1 / math.sqrt(self._shape.group_inputs), bias)
+
+    def _add_scales(self, mapping: MappingParameters) -> None:
+        self._mapping = mapping.copy()
+        columns = 1 + max(b.column for b in self._blocks.values())
+        rows = 1 + max(b.row for b in self._blocks.values())
+        scaled = torch.ones(columns, self.out_features) if mapping.weight_scaling_omega else None
+        self.register_buffer("mapping_scales", scaled)
+        count = self.out_features if mapping.out_scaling_columnwise else rows
+        learned = torch.nn.Parameter(torch.ones(columns, count)) if mapping.learn_out_scaling else None
+        self.register_parameter("out_scaling", learned)
+
+    def _draw(self, seed: int, limit: float, bias: bool) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        weight = torch.empty(self.out_features, self._shape.group_inputs).uniform_(-limit, limit, generator=generator)
+        start = torch.empty(self.out_features).uniform_(-limit, limit, generator=generator)
+        self.bias = torch.nn.Parameter(start) if bias and not self._shape.analog_bias else None
+        self.set_weights(weight, start if bias else None)
+
+    # -- what is on the tiles ----------------------------------------------------------------------------------
+
+    @property
+    def tile(self) -> Tile:
+        """The analog tile of a layer that has one.
+
+        Raises
+        ------
+        StateError
+            If the layer is split over several.
+        """
+        if len(self._blocks) > 1:
+            raise StateError(
+                f"{type(self).__name__}.tile: the layer has {len(self._blocks)} tiles (allowed: layers on one tile). "
+                "Use .tiles."
+            )
+        return self.weight.tile
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether there is a bias, digital or analog."""
+        return self.bias is not None or self._shape.analog_bias
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """Where each tile stands, by parameter name."""
+        return dict(self._blocks)
+
+    @torch.no_grad()
+    def set_weights(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        """Write logical weights and bias: mapping scales are set anew, learned output scales return to 1.
+
+        Parameters
+        ----------
+        weight : torch.Tensor
+            ``(out, in / groups)`` float32.
+        bias : torch.Tensor, optional
+            ``(out,)``; has to be given if the layer has one.
+        """
+        where = self.tiles[0].torch_device
+        shape = {"out": self.out_features, "in": self._shape.group_inputs}
+        matrix = checked(weight, f"{type(self).__name__}.weight", shape, where)
+        self._check_bias_given(bias)
+        if bias is not None:
+            bias = checked(bias, f"{type(self).__name__}.bias", {"out": self.out_features}, where)
+            if self.bias is None:
+                matrix = torch.cat([matrix, bias[:, None]], 1)
+            else:
+                self.bias.copy_(bias)
+        if self.out_scaling is not None:
+            self.out_scaling.fill_(1)
+        for name, block in self._blocks.items():
+            self._write(self._parameters[name].tile, block, matrix[block.rows, block.lines])
+
+    def _check_bias_given(self, bias: torch.Tensor | None) -> None:
+        if (bias is not None) != self.has_bias:
+            given = None if bias is None else tuple(bias.shape)
+            allowed = f"(out={self.out_features})" if self.has_bias else "None"
+            raise ParameterError(
+                say(f"{type(self).__name__}.bias", given, "does not fit the layer", allowed, "Give what the layer has.")
+            )
+
+    def _write(self, tile: Tile, block: Block, logical: torch.Tensor) -> None:
+        if self.mapping_scales is None:
+            tile.set_weights(logical)
+            return
+        scale = self._mapping.scale(logical)
+        self.mapping_scales[block.column, block.rows] = scale
+        tile.set_weights(logical / scale[:, None])
+
+    @torch.no_grad()
+    def logical_weights(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what the layer multiplies by: weights ``(out, in / groups)``, and the bias ``(out,)`` or None."""
+        width = self._shape.group_inputs + self._shape.analog_bias
+        matrix = self.tiles[0].weights.new_empty(self.out_features, width)
+        for name, block in self._blocks.items():
+            matrix[block.rows, block.lines] = self._parameters[name].tile.weights * self._factor(block)
+        bias = None if self.bias is None else self.bias.detach().clone()
+        if self._shape.analog_bias:
+            return matrix[:, :-1].clone(), matrix[:, -1].clone()
+        return matrix, bias
+
+    def _factor(self, block: Block) -> torch.Tensor | float:
+        """Return the product of all scales behind a tile, ``(out, 1)``, or 1."""
+        factors = [s for s in (self._scale(block), self._learned(block)) if s is not None]
+        return math.prod(f.reshape(-1, 1) for f in factors) if factors else 1.0
+
+    def _scale(self, block: Block) -> torch.Tensor | None:
+        return None if self.mapping_scales is None else self.mapping_scales[block.column, block.rows]
+
+    def _learned(self, block: Block) -> torch.Tensor | None:
+        if self.out_scaling is None:
+            return None
+        return self.out_scaling[block.column, block.rows if self._mapping.out_scaling_columnwise else block.row]
+
+    # -- the product -------------------------------------------------------------------------------------------
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(..., out)`` for ``(..., in)`` float32."""
+        return self.product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.out_features)
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(batch, out)`` for ``(batch, in)``, bias included; each row is one vector on the tiles."""
+        if x.shape[1] != self.in_features:  # slices of a wrong input would name the wrong size
+            checked(x, "x", {"batch": None, "in": self.in_features}, x.device)
+        rows = [self._row(list(blocks), x) for _, blocks in groupby(self._blocks.items(), lambda b: b[1].row)]
+        y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+        return y if self.bias is None else y + self.bias
+
+    def _row(self, blocks: list[tuple[str, Block]], x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of one row of tiles: their partial sums added up."""
+        total = None
+        for name, block in blocks:
+            part = self._part(self._parameters[name], block, x if len(self._blocks) == 1 else x[:, block.inputs])
+            total = part if total is None else total + part
+        return total
+
+    def _part(self, weight: AnalogWeight, block: Block, x: torch.Tensor) -> torch.Tensor:
+        weight.tile.training = self.training  # running means of the periphery rest in evaluation
+        scale = self._scale(block)
+        if self._mapping.weight_scaling_lr_compensation:
+            weight.rate_scale = 1 / scale.mean().item()
+        y = TileProduct.apply(x, weight, Wiring(scale, weight.rate_scale, block.bias_line))
+        learned = self._learned(block)
+        return y if learned is None else y * learned
+
+    def extra_repr(self) -> str:
+        """Return the layer's size and device for ``print(model)``."""
+        tiles = f", tiles={len(self._blocks)}" if len(self._blocks) > 1 else ""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.has_bias}, device={self.tiles[0].device.stem()}{tiles}"
+        )
