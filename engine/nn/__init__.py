@@ -2,6 +2,8 @@
 """Torch layers on analog tiles."""
 
 from engine.nn.convert import analog_layers, convert, load_state
+from engine.nn.core import AnalogCore
 from engine.nn.linear import AnalogLinear
+from engine.nn.remap import WeightClip, WeightRemap
 
-__all__ = ["AnalogLinear", "analog_layers", "convert", "load_state"]
+__all__ = ["AnalogCore", "AnalogLinear", "WeightClip", "WeightRemap", "analog_layers", "convert", "load_state"]

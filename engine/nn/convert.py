@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from engine.errors import ConfigMismatch, ParameterError, ShapeError, say
+from engine.nn.core import AnalogCore
 from engine.nn.linear import AnalogLinear
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
@@ -76,9 +77,9 @@ def _analog(layer: torch.nn.Linear, config: TileConfig, seed: int) -> AnalogLine
     return new.train(layer.training)
 
 
-def analog_layers(model: torch.nn.Module) -> dict[str, AnalogLinear]:
+def analog_layers(model: torch.nn.Module) -> dict[str, AnalogCore]:
     """Return the analog layers of a model by name."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, AnalogLinear)}
+    return {name: m for name, m in model.named_modules() if isinstance(m, AnalogCore)}
 
 
 def load_state(model: torch.nn.Module, state: dict[str, Any], *, config: str = "same") -> None:
@@ -140,7 +141,7 @@ def _extra_key(name: str) -> str:
     return f"{name}._extra_state" if name else "_extra_state"
 
 
-def _refuse_differences(layers: dict[str, AnalogLinear], saved: dict[str, dict[str, Any]]) -> None:
+def _refuse_differences(layers: dict[str, AnalogCore], saved: dict[str, dict[str, Any]]) -> None:
     differences = {
         f"{name}.{field}": pair
         for name, tile_state in saved.items()

@@ -162,16 +162,18 @@ class AnalogCore(LastingLayer):
         width = self._shape.group_inputs + self._shape.analog_bias
         matrix = self.tiles[0].weights.new_empty(self.out_features, width)
         for name, block in self._blocks.items():
-            matrix[block.rows, block.lines] = self._parameters[name].tile.weights * self._factor(block)
+            scale, learned = self.analog_scale(name)
+            matrix[block.rows, block.lines] = self._parameters[name].tile.weights * scale * learned
         bias = None if self.bias is None else self.bias.detach().clone()
         if self._shape.analog_bias:
             return matrix[:, :-1].clone(), matrix[:, -1].clone()
         return matrix, bias
 
-    def _factor(self, block: Block) -> torch.Tensor | float:
-        """Return the product of all scales behind a tile, ``(out, 1)``, or 1."""
-        factors = [s for s in (self._scale(block), self._learned(block)) if s is not None]
-        return math.prod(f.reshape(-1, 1) for f in factors) if factors else 1.0
+    def analog_scale(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mapping scale m and learned scale o behind the tile of a parameter, each ``(out, 1)``."""
+        block, one = self._blocks[name], self.tiles[0].weights.new_ones(self._blocks[name].size[0], 1)
+        found = [self._scale(block), self._learned(block)]
+        return tuple(one if s is None else s.detach().reshape(-1, 1).expand_as(one).clone() for s in found)
 
     def _scale(self, block: Block) -> torch.Tensor | None:
         return None if self.mapping_scales is None else self.mapping_scales[block.column, block.rows]
