@@ -67,6 +67,7 @@ class ByFile(LoadScopeScheduling):
         return "servers and workers" if file.startswith(SERVERS_AND_WORKERS) else file
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to share out
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Share out files, whatever ``--dist`` says."""
     return ByFile(config, log)
