@@ -14,7 +14,8 @@ from engine.nn.state import LastingLayer
 from engine.nn.weight import AnalogWeight, TileProduct, Wiring
 from engine.rng import derive_seed
 from engine.shapes import checked
-from engine.tiles import MappingParameters, Tile, TileConfig
+from engine.tiles import InputRangeParameters, MappingParameters, Tile, TileConfig
+from engine.tiles.input_range import SMALLEST
 
 
 class AnalogCore(LastingLayer):
@@ -67,6 +68,7 @@ class AnalogCore(LastingLayer):
             own = seed if len(blocks) == 1 else derive_seed(seed, "tile", block.row, block.column)
             self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
         self._add_scales(config.mapping)
+        self._add_ranges(config.input_range)
         self._draw(seed, limit or 1 / math.sqrt(self._shape.group_inputs), bias)
 
     def _add_scales(self, mapping: MappingParameters) -> None:
@@ -78,6 +80,15 @@ class AnalogCore(LastingLayer):
         count = self.out_features if mapping.out_scaling_columnwise else rows
         learned = torch.nn.Parameter(torch.ones(columns, count)) if mapping.learn_out_scaling else None
         self.register_parameter("out_scaling", learned)
+
+    def _add_ranges(self, ranges: InputRangeParameters) -> None:
+        self._ranges = ranges.copy()
+        last = list(self._blocks.values())[-1]
+        grid = last.row + 1, 1 + max(b.column for b in self._blocks.values())
+        start = torch.full(grid, float(ranges.init_value)) if ranges.enable else None
+        learned = None if start is None else torch.nn.Parameter(start, requires_grad=ranges.learn_input_range)
+        self.register_parameter("input_range", learned)
+        self.register_buffer("input_range_batches", torch.zeros(grid, dtype=torch.int64) if ranges.enable else None)
 
     def _draw(self, seed: int, limit: float, bias: bool) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -210,9 +221,25 @@ class AnalogCore(LastingLayer):
         scale = self._scale(block)
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
-        y = TileProduct.apply(x, weight, Wiring(scale, weight.rate_scale, block.bias_line))
+        r, ranges = self._range(block, x)
+        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges))
         learned = self._learned(block)
         return y if learned is None else y * learned
+
+    def _range(self, block: Block, x: torch.Tensor) -> tuple[torch.Tensor | None, InputRangeParameters | None]:
+        """Return a tile's input range, estimated with the batch at hand, and how it is trained after that."""
+        if self.input_range is None:
+            return None, None
+        place = block.row, block.column
+        with torch.no_grad():
+            self.input_range[place].clamp_(min=SMALLEST)  # a step of the optimizer may have gone too far
+            batches = self.input_range_batches[place].item()
+            estimating = batches < self._ranges.init_from_data
+            if estimating and self.training:
+                found = self._ranges.estimate(self.input_range[place].item(), batches, x)
+                self.input_range[place], self.input_range_batches[place] = found
+        # A copy: an estimate of the next batch may change the parameter before the backward pass of this one.
+        return self.input_range[place].clone(), None if estimating else self._ranges
 
     def extra_repr(self) -> str:
         """Return the layer's size and device for ``print(model)``."""

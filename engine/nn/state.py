@@ -10,7 +10,7 @@ import torch
 from engine.errors import StateError
 from engine.nn.grid import Block
 from engine.nn.weight import AnalogWeight
-from engine.tiles import MappingParameters, Tile
+from engine.tiles import InputRangeParameters, MappingParameters, Tile
 
 _TILES_FORMAT = "tiles 1"
 
@@ -20,6 +20,7 @@ class LastingLayer(torch.nn.Module):
 
     _blocks: dict[str, Block]
     _mapping: MappingParameters
+    _ranges: InputRangeParameters
 
     @property
     def analog_weights(self) -> dict[str, AnalogWeight]:
@@ -67,7 +68,8 @@ class LastingLayer(torch.nn.Module):
         self.check_loadable(state, config=config)
         for name, tile_state in self.tile_states(state, "tile state").items():
             self._parameters[name].tile.load_state_dict(tile_state, config=config)
-        self._mapping = self.tiles[0].config.mapping
+        config = self.tiles[0].config
+        self._mapping, self._ranges = config.mapping, config.input_range
 
     def differences(self, state: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return ``field -> (saved, here)`` where the saved configuration differs; all tiles of a layer have one."""

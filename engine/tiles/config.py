@@ -10,6 +10,7 @@ from engine import presets
 from engine.devices.base import Device
 from engine.errors import ParameterError
 from engine.quantity import Model
+from engine.tiles.input_range import InputRangeParameters
 from engine.tiles.mapping import MappingParameters
 from engine.tiles.periphery import IOParameters
 from engine.tiles.update import UpdateParameters
@@ -19,8 +20,9 @@ _PARTS: dict[str, type[Model]] = {
     "backward": IOParameters,
     "update": UpdateParameters,
     "mapping": MappingParameters,
+    "input_range": InputRangeParameters,
 }
-_LATER = ("mapping",)  # saved configurations may lack them: they were made with what is the default now
+_LATER = ("mapping", "input_range")  # saved configurations may lack them: they were made with what is the default now
 
 
 @dataclass
@@ -36,6 +38,8 @@ class TileConfig:
     update : UpdateParameters
     mapping : MappingParameters
         How a layer's weights are laid out on its tiles; a tile alone takes no notice.
+    input_range : InputRangeParameters
+        Range of the inputs of a layer's tiles; a tile alone takes no notice.
     """
 
     device: Device | str
@@ -43,6 +47,7 @@ class TileConfig:
     backward: IOParameters = field(default_factory=IOParameters)
     update: UpdateParameters = field(default_factory=UpdateParameters)
     mapping: MappingParameters = field(default_factory=MappingParameters)
+    input_range: InputRangeParameters = field(default_factory=InputRangeParameters)
 
     def __post_init__(self) -> None:
         if isinstance(self.device, str):

@@ -123,7 +123,7 @@ class Tile(LastingTile):
         """Return a tile made from one `TileConfig`; ``others`` are the seeds and ``torch_device``."""
         parts = config.device, config.forward, config.backward, config.update
         tile = cls(out_features, in_features, *parts, **others)
-        tile._config.mapping = config.mapping.copy()
+        tile._config.mapping, tile._config.input_range = config.mapping.copy(), config.input_range.copy()
         return tile
 
     def __repr__(self) -> str:

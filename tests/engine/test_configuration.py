@@ -14,9 +14,9 @@ from engine import devices, ops, presets
 from engine.devices import Device
 from engine.errors import ParameterError
 from engine.quantity import Choice, Flag, Quantity, Table
-from engine.tiles import IOParameters, MappingParameters, Tile, TileConfig, UpdateParameters
+from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, Tile, TileConfig, UpdateParameters
 
-MODELS = [*map(devices.get, devices.names()), IOParameters, MappingParameters, UpdateParameters]
+MODELS = [*map(devices.get, devices.names()), IOParameters, InputRangeParameters, MappingParameters, UpdateParameters]
 # Any number one can think of for a device; beyond are legal numbers whose products single precision cannot hold.
 SMALL, LARGE = 1e-9, 1e3
 IN_TIME = ops.time_schema()["time"] + ops.time_schema()["drift"]
@@ -155,9 +155,10 @@ def test_any_device_has_derived_numbers_or_says_none(device):
     io=st.tuples(valid(IOParameters), valid(IOParameters)),
     update=valid(UpdateParameters),
     mapping=valid(MappingParameters),
+    ranges=valid(InputRangeParameters),
 )
-def test_any_tile_configuration_round_trips_and_runs(device, io, update, mapping):
-    config = TileConfig(device, *io, update, mapping)
+def test_any_tile_configuration_round_trips_and_runs(device, io, update, mapping, ranges):
+    config = TileConfig(device, *io, update, mapping, ranges)
     other = TileConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert other == config
     assert other.differences(config.to_dict()) == {}
