@@ -3,12 +3,14 @@
 
 from engine.nn.attention import AnalogMultiheadAttention
 from engine.nn.cells import AnalogGRUCell, AnalogLSTMCell, AnalogRNNCell
+from engine.nn.checkpoint import analog_layers, load_state
 from engine.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
-from engine.nn.convert import analog_layers, convert, load_state
+from engine.nn.convert import convert, to_digital
 from engine.nn.core import AnalogCore
 from engine.nn.linear import AnalogLinear
 from engine.nn.recurrent import AnalogGRU, AnalogLSTM, AnalogRNN
 from engine.nn.remap import WeightClip, WeightRemap
+from engine.nn.report import ConversionReport, conversion_report
 
 __all__ = [
     "AnalogConv1d",
@@ -23,9 +25,12 @@ __all__ = [
     "AnalogMultiheadAttention",
     "AnalogRNN",
     "AnalogRNNCell",
+    "ConversionReport",
     "WeightClip",
     "WeightRemap",
     "analog_layers",
+    "conversion_report",
     "convert",
     "load_state",
+    "to_digital",
 ]

@@ -121,6 +121,19 @@ class AnalogCore(LastingLayer):
         return self.bias is not None or self._shape.analog_bias
 
     @property
+    def trains(self) -> tuple[bool, bool]:
+        """Whether weights and bias are trained."""
+        weights = all(weight.requires_grad for weight in self.analog_weights.values())
+        return weights, weights if self.bias is None else self.bias.requires_grad
+
+    def train_only(self, *, weights: bool, bias: bool) -> None:
+        """Train or freeze weights and bias; an analog bias goes with the weights."""
+        for weight in self.analog_weights.values():
+            weight.requires_grad_(weights)
+        if self.bias is not None:
+            self.bias.requires_grad_(bias)
+
+    @property
     def blocks(self) -> dict[str, Block]:
         """Where each tile stands, by parameter name."""
         return dict(self._blocks)

@@ -222,6 +222,11 @@ class AnalogRNN(AnalogRecurrent):
 
     cell_class = AnalogRNNCell
 
+    @property
+    def nonlinearity(self) -> str:
+        """That of every cell."""
+        return self.l0.nonlinearity
+
 
 class AnalogLSTM(AnalogRecurrent):
     """Long short-term memory on analog tiles; arguments as in `AnalogRecurrent`.
