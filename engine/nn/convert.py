@@ -12,8 +12,7 @@ from typing import Any
 from torch import nn
 
 from engine.errors import ParameterError, near_miss, say
-from engine.nn.core import AnalogCore
-from engine.nn.kinds import ANALOG, KINDS, Kind, outermost_analog
+from engine.nn.kinds import ANALOG, KINDS, Kind, is_analog, outermost
 from engine.nn.report import why_digital
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
@@ -39,9 +38,9 @@ def convert(
     config : TileConfig
         Used for every layer that no rule names.
     rules : mapping, optional
-        From a layer's class, or a pattern of names (``"encoder.*"``; a pattern that fits a module fits all inside), to a
-        configuration, or to None: stays digital. Patterns go before classes, earlier ones before later ones. A
-        rule for a subclass of a convertible class converts it as that class.
+        From a layer's class, or a pattern of names (``"encoder.*"``; one that fits a module fits all inside), to a
+        configuration, or to None: stays digital. Patterns go before classes, earlier ones before later ones. A rule
+        for a subclass of a convertible class converts it as that class.
     exclude : iterable of str
         Patterns of names that stay digital; they go before all rules.
     seed : int
@@ -66,9 +65,12 @@ def convert(
     >>> [type(layer).__name__ for layer in analog]
     ['AnalogConv2d', 'Flatten', 'Linear']
     """
-    choices = _choices(model, config, _Rules({**dict.fromkeys(exclude), **(rules or {})}))
+    kept = dict.fromkeys((exclude,) if isinstance(exclude, str) else exclude)
+    found = _Rules(kept | {key: value for key, value in (rules or {}).items() if key not in kept})
+    choices = _choices(model, config, found)
     chosen = {name: c for name, c in choices.items() if c.config is not None}
     _check_convertible(model, choices, chosen)
+    found.check_used(chosen)
     _refuse_shared(model, chosen)
     # Where the copy would copy a layer it finds the analog one: under every name and reference that the layer has.
     memo: dict[int, Any] = {
@@ -114,6 +116,13 @@ class _Rules:
                     say("convert.rules", pattern, "fits no layer", "patterns of the model's names", hint.strip())
                 )
 
+    def check_used(self, chosen: Mapping[str, Any]) -> None:
+        """Raise unless every pattern with a configuration fits a layer that becomes analog."""
+        for pattern, config in self.names.items():
+            if config is not None and not any(fits(name, pattern) for name in chosen):
+                rule, allowed = "fits no layer that can be analog", "patterns of such layers"
+                raise ParameterError(say("convert.rules", pattern, rule, allowed, "Leave this rule out."))
+
     def find(self, name: str, module: nn.Module, config: TileConfig) -> tuple[TileConfig | None, str]:
         """Return the configuration of a layer, and the rule that keeps it digital."""
         for pattern, found in self.names.items():
@@ -132,7 +141,7 @@ def fits(name: str, pattern: str) -> bool:
 
 
 def _choices(model: nn.Module, config: TileConfig, rules: _Rules) -> dict[str, _Choice]:
-    """Return what becomes of every layer that is, or looks like, one with an analog form, and of those with parameters."""
+    """Return what becomes of every layer that has an analog form, and of every other one with parameters."""
     modules = dict(model.named_modules())
     rules.check(list(modules))
     found: dict[str, _Choice] = {}
@@ -158,7 +167,7 @@ def _choice(name: str, module: nn.Module, config: TileConfig, rules: _Rules) -> 
                 say("convert.rules", type(module).__name__, "has no analog form", allowed, "Leave this rule out.")
             )
         owns = any(True for _ in module.parameters(recurse=False))
-        return _Choice(module, None, None, why_digital(module)) if owns and not _is_analog(module) else None
+        return _Choice(module, None, None, why_digital(module)) if owns and not is_analog(module) else None
     chosen, reason = rules.find(name, module, config)
     if chosen is None:
         return _Choice(module, kind, None, reason)
@@ -166,8 +175,9 @@ def _choice(name: str, module: nn.Module, config: TileConfig, rules: _Rules) -> 
     return _Choice(module, kind, None, obstacle) if obstacle else _Choice(module, kind, chosen)
 
 
-def _is_analog(module: nn.Module) -> bool:
-    return isinstance(module, AnalogCore) or type(module) in ANALOG
+def any_analog(model: nn.Module) -> bool:
+    """Return whether a layer of a model is on tiles."""
+    return any(map(is_analog, model.modules()))
 
 
 def _check_convertible(model: nn.Module, choices: dict[str, _Choice], chosen: dict[str, _Choice]) -> None:
@@ -197,9 +207,9 @@ def _refuse_shared(model: nn.Module, chosen: dict[str, _Choice]) -> None:
 def _leave_fast_paths(model: nn.Module) -> None:
     """Keep torch's encoders from multiplying by the weights themselves, past converters and noise."""
     for module in model.modules():
-        if isinstance(module, nn.TransformerEncoderLayer) and outermost_analog(module):
+        if isinstance(module, nn.TransformerEncoderLayer) and any_analog(module):
             module.activation_relu_or_gelu = 0
-        if isinstance(module, nn.TransformerEncoder) and outermost_analog(module):
+        if isinstance(module, nn.TransformerEncoder) and any_analog(module):
             module.use_nested_tensor = False
 
 
@@ -234,7 +244,7 @@ def to_digital(model: nn.Module) -> nn.Module:
 def with_digital_layers(model: nn.Module, device: str, memo: dict[int, Any] | None = None) -> nn.Module:
     """Return a copy with torch's layers on ``device``; ``memo`` holds what else takes an object's place."""
     memo = {} if memo is None else memo
-    for name, layer in outermost_analog(model).items():
+    for name, layer in outermost(model, is_analog).items():
         if type(layer) not in ANALOG:
             allowed = ", ".join(cls.__name__ for cls in ANALOG)
             raise ParameterError(

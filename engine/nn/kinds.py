@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from engine.nn.attention import AnalogMultiheadAttention
 from engine.nn.cells import AnalogGRUCell, AnalogLSTMCell, AnalogRNNCell
@@ -78,6 +79,8 @@ class Kind:
 
     def obstacle(self, layer: nn.Module) -> str | None:
         """Return why a torch layer cannot be analog, or None."""
+        if is_parametrized(layer):
+            return "has parametrized weights"
         if any(getattr(layer, hooks) for hooks in _HOOKS):
             return "has hooks, which a new layer would lose"
         wrong = {p.dtype for p in layer.parameters()} - {torch.float32}
@@ -195,12 +198,17 @@ ANALOG: dict[type[nn.Module], Kind] = {kind.analog: kind for kind in _ALL}
 """By the class on tiles."""
 
 
-def outermost_analog(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the analog layers by name, without the layers inside them; each under its first name."""
+def is_analog(module: nn.Module) -> bool:
+    """Return whether a module is a layer on tiles."""
+    return type(module) in ANALOG or isinstance(module, AnalogCore)
+
+
+def outermost(model: nn.Module, wanted: Callable[[nn.Module], bool]) -> dict[str, nn.Module]:
+    """Return the wanted modules by name, without those inside them; each under its first name."""
     found: dict[str, nn.Module] = {}
     inside: set[int] = set()
     for name, module in model.named_modules():
-        if id(module) not in inside and (type(module) in ANALOG or isinstance(module, AnalogCore)):
+        if id(module) not in inside and wanted(module):
             found[name] = module
             inside |= {id(m) for m in module.modules()}
     return found

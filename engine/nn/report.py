@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from engine.nn.core import AnalogCore
-from engine.nn.kinds import KINDS, outermost_analog
+from engine.nn.kinds import KINDS, is_analog, outermost
 
 _REASONS = {
     torch.nn.Embedding: "looks rows up, multiplies nothing",
@@ -85,6 +85,8 @@ class ConversionReport:
 
 def why_digital(module: torch.nn.Module) -> str:
     """Return why a layer has no analog form; says so also of a subclass of one that has."""
+    if is_parametrized(module):
+        return "has parametrized weights"
     for kind, reason in _REASONS.items():
         if isinstance(module, kind):
             return reason
@@ -92,40 +94,15 @@ def why_digital(module: torch.nn.Module) -> str:
     if base is not None:
         return f"a subclass of {base}; a rule for {type(module).__name__} itself converts it as {base}"
     name = type(module).__name__
-    if isinstance(module, torch.nn.modules.conv._ConvTransposeNd | torch.nn.Bilinear | torch.nn.modules.RNNCellBase):
+    if isinstance(module, torch.nn.modules.conv._ConvTransposeNd | torch.nn.Bilinear):
         return f"{name} has no analog form yet"
     return "no product of a matrix and its input"
 
 
-def own_parameters(module: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """Return the parameters of a module that are not those of a module inside it."""
-    return [p for p in module.parameters(recurse=False) if p is not None]
-
-
-def layers_with_parameters(model: torch.nn.Module, units: dict[str, torch.nn.Module]) -> Iterator[tuple[str, Any]]:
-    """Yield name and module of each unit, and of every module outside them that has parameters of its own."""
-    inside = {id(m) for unit in units.values() for m in unit.modules()}
-    for name, module in model.named_modules():
-        if name in units or (id(module) not in inside and own_parameters(module)):
-            yield name, module
-
-
-def entry_of(name: str, module: torch.nn.Module, reason: str | None) -> Entry:
-    """Return a layer's line; a reason makes it digital. A torch layer without one is taken as if it were analog."""
-    parameters = list(module.parameters()) if reason is None or type(module) in KINDS else own_parameters(module)
-    count = sum(p.numel() for p in parameters)
-    return Entry(
-        name, type(module).__name__, reason is None, reason or "", count, _on_tiles(module, reason, parameters)
-    )
-
-
-def _on_tiles(module: torch.nn.Module, reason: str | None, parameters: list[torch.nn.Parameter]) -> int:
-    if reason is not None:
-        return 0
-    cores = [m for m in module.modules() if isinstance(m, AnalogCore)]
-    if cores:
-        return sum(w.numel() for core in cores for w in core.analog_weights.values())
-    return sum(p.numel() for p in parameters if p.dim() > 1)
+def _entry(name: str, module: torch.nn.Module, parameters: list[torch.nn.Parameter], reason: str) -> Entry:
+    cores = [] if reason else [m for m in module.modules() if isinstance(m, AnalogCore)]
+    on_tiles = sum(weight.numel() for core in cores for weight in core.analog_weights.values())
+    return Entry(name, type(module).__name__, not reason, reason, sum(p.numel() for p in parameters), on_tiles)
 
 
 def conversion_report(model: torch.nn.Module) -> ConversionReport:
@@ -147,15 +124,16 @@ def conversion_report(model: torch.nn.Module) -> ConversionReport:
     1: AnalogLinear, 10 parameters, analog
     """
     reasons: dict[str, str] = model.__dict__.get("_kept_digital", {})
-    units = outermost_analog(model)
-    known = {n: m for n, m in model.named_modules() if n in reasons and n not in units}
+    units = outermost(model, lambda m: is_analog(m) or type(m) in KINDS)
+    inside = {id(m) for unit in units.values() for m in unit.modules()}
     entries = []
-    for name, module in layers_with_parameters(model, units | known):
-        reason = None if name in units else reasons.get(name) or as_it_is(module)
-        entries.append(entry_of(name, module, reason))
+    for name, module in model.named_modules():
+        parameters = list(module.parameters(recurse=name in units))
+        if name in units or (parameters and id(module) not in inside):
+            reason = "" if is_analog(module) else reasons.get(name) or _as_it_is(module)
+            entries.append(_entry(name, module, parameters, reason))
     return ConversionReport(entries)
 
 
-def as_it_is(module: torch.nn.Module) -> str:
-    """Return why a layer of a model that was not converted is digital."""
+def _as_it_is(module: torch.nn.Module) -> str:
     return "not converted" if type(module) in KINDS else why_digital(module)
