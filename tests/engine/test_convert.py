@@ -27,7 +27,7 @@ from engine.nn import (
 from engine.nn.core import AnalogCore
 from engine.optim import AnalogSGD
 
-SPLIT = {"max_input_size": 7, "max_output_size": 5, "weight_scaling_omega": 0.5}
+SPLIT = {"max_input_size": 9, "max_output_size": 13, "weight_scaling_omega": 0.5}
 
 
 class Everything(nn.Module):
