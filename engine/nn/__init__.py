@@ -11,6 +11,7 @@ from engine.nn.linear import AnalogLinear
 from engine.nn.recurrent import AnalogGRU, AnalogLSTM, AnalogRNN
 from engine.nn.remap import WeightClip, WeightRemap
 from engine.nn.report import ConversionReport, conversion_report
+from engine.nn.summary import LayerCost, Summary, summary
 
 __all__ = [
     "AnalogConv1d",
@@ -26,11 +27,14 @@ __all__ = [
     "AnalogRNN",
     "AnalogRNNCell",
     "ConversionReport",
+    "LayerCost",
+    "Summary",
     "WeightClip",
     "WeightRemap",
     "analog_layers",
     "conversion_report",
     "convert",
     "load_state",
+    "summary",
     "to_digital",
 ]

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from engine.errors import ParameterError, near_miss, say
+from engine.errors import CapacityError, ParameterError, near_miss, say
 from engine.nn.kinds import ANALOG, KINDS, Kind, is_analog, outermost
+from engine.nn.memory import available_memory, shown, tile_bytes
 from engine.nn.report import why_digital
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
@@ -56,6 +57,8 @@ def convert(
     ------
     ParameterError
         If no layer can be analog, a layer's weight is also another's, or a pattern or rule fits nothing.
+    CapacityError
+        If the tiles will not fit in the memory that is free; nothing has been made then.
 
     Examples
     --------
@@ -65,13 +68,10 @@ def convert(
     >>> [type(layer).__name__ for layer in analog]
     ['AnalogConv2d', 'Flatten', 'Linear']
     """
-    kept = dict.fromkeys((exclude,) if isinstance(exclude, str) else exclude)
-    found = _Rules(kept | {key: value for key, value in (rules or {}).items() if key not in kept})
-    choices = _choices(model, config, found)
+    choices = _choices(model, config, rules, exclude)
     chosen = {name: c for name, c in choices.items() if c.config is not None}
-    _check_convertible(model, choices, chosen)
-    found.check_used(chosen)
     _refuse_shared(model, chosen)
+    _check_memory(chosen)
     # Where the copy would copy a layer it finds the analog one: under every name and reference that the layer has.
     memo: dict[int, Any] = {
         id(c.module): c.kind.to_analog(c.module, c.config, derive_seed(seed, "layer", name))
@@ -81,6 +81,14 @@ def convert(
     twin.__dict__["_kept_digital"] = {name: c.reason for name, c in choices.items() if c.config is None}
     _leave_fast_paths(twin)
     return twin
+
+
+def configurations(
+    model: nn.Module, config: TileConfig, rules: Rules | None = None, exclude: Iterable[str] = ()
+) -> dict[str, TileConfig]:
+    """Return the configuration of every layer that `convert` would put on tiles, by name; raises what it would."""
+    choices = _choices(model, config, rules, exclude)
+    return {name: c.config for name, c in choices.items() if c.config is not None}
 
 
 @dataclass(frozen=True)
@@ -140,13 +148,22 @@ def fits(name: str, pattern: str) -> bool:
     return any(fnmatchcase(".".join(parts[:k]), pattern) for k in range(1, len(parts) + 1))
 
 
-def _choices(model: nn.Module, config: TileConfig, rules: _Rules) -> dict[str, _Choice]:
+def _choices(model: nn.Module, config: TileConfig, rules: Rules | None, exclude: Iterable[str]) -> dict[str, _Choice]:
     """Return what becomes of every layer that has an analog form, and of every other one with parameters."""
-    modules = dict(model.named_modules())
-    rules.check(list(modules))
+    kept = dict.fromkeys((exclude,) if isinstance(exclude, str) else exclude)
+    found = _Rules(kept | {key: value for key, value in (rules or {}).items() if key not in kept})
+    found.check(list(dict(model.named_modules())))
+    choices = _walk(model, config, found)
+    chosen = {name: c for name, c in choices.items() if c.config is not None}
+    _check_convertible(model, choices, chosen)
+    found.check_used(chosen)
+    return choices
+
+
+def _walk(model: nn.Module, config: TileConfig, rules: _Rules) -> dict[str, _Choice]:
     found: dict[str, _Choice] = {}
     inside: set[int] = set()
-    for name, module in modules.items():
+    for name, module in model.named_modules():
         if id(module) in inside:
             continue
         choice = _choice(name, module, config, rules)
@@ -202,6 +219,22 @@ def _refuse_shared(model: nn.Module, chosen: dict[str, _Choice]) -> None:
                     f"convert.model: layers {', '.join(owners[id(p)])} share one weight, but tiles cannot (allowed: a "
                     f"weight of its own for each layer). Untie them, use one module twice, or exclude {name!r}."
                 )
+
+
+def _check_memory(chosen: dict[str, _Choice]) -> None:
+    """Raise before tiles are made that will not fit."""
+    needed = sum(
+        tile_bytes(
+            c.config.device, sum(w.numel() for product in c.kind.products(c.module) for w in product.values()[:1])
+        )
+        for c in chosen.values()
+    )
+    available = available_memory()
+    if available is not None and needed > available:
+        raise CapacityError(
+            f"convert.model = {shown(needed)} of tiles: more than is free (allowed: {shown(available)}). "
+            "Exclude layers, choose a device with fewer per-device values, or take a larger machine."
+        )
 
 
 def _leave_fast_paths(model: nn.Module) -> None:
