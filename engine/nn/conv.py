@@ -132,7 +132,9 @@ class AnalogConv(AnalogCore):
             flat = [edge for pair in reversed(self._edge_pairs) for edge in pair]
             x = functional.pad(x, flat, mode="constant" if self.padding_mode == "zeros" else self.padding_mode)
         for axis, reach in enumerate(self._reach()):
-            x = x.unfold(2 + axis, reach, self.stride[axis])[..., :: self.dilation[axis]]
+            x = x.unfold(2 + axis, reach, self.stride[axis])
+            if self.dilation[axis] > 1:
+                x = x[..., :: self.dilation[axis]]
         return x.movedim(1, 1 + self.axes)
 
     def _reach(self) -> list[int]:

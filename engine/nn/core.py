@@ -215,17 +215,24 @@ class AnalogCore(LastingLayer):
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(batch, out)`` for ``(batch, in)``, bias included; each row is one vector on the tiles."""
-        if x.shape[1] != self.in_features:  # slices of a wrong input would name the wrong size
-            checked(x, "x", {"batch": None, "in": self.in_features}, x.device)
-        rows = [self._row(list(blocks), x) for _, blocks in groupby(self._blocks.items(), lambda b: b[1].row)]
+        parts = self._inputs(x)
+        rows = [self._row(list(blocks), parts) for _, blocks in groupby(self._blocks.items(), lambda b: b[1].row)]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
         return y if self.bias is None else y + self.bias
 
-    def _row(self, blocks: list[tuple[str, Block]], x: torch.Tensor) -> torch.Tensor:
+    def _inputs(self, x: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
+        """Return the inputs of each column of tiles by its span; split once, so that one gradient goes back."""
+        if x.shape[1] != self.in_features:  # slices of a wrong input would name the wrong size
+            checked(x, "x", {"batch": None, "in": self.in_features}, x.device)
+        spans = sorted({b.span for b in self._blocks.values()})
+        parts = [x] if len(spans) == 1 else x.split([stop - start for start, stop in spans], 1)
+        return dict(zip(spans, parts, strict=True))
+
+    def _row(self, blocks: list[tuple[str, Block]], parts: dict[tuple[int, int], torch.Tensor]) -> torch.Tensor:
         """Return the outputs of one row of tiles: their partial sums added up."""
         total = None
         for name, block in blocks:
-            part = self._part(self._parameters[name], block, x if len(self._blocks) == 1 else x[:, block.inputs])
+            part = self._part(self._parameters[name], block, parts[block.span])
             total = part if total is None else total + part
         return total
 

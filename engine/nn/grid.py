@@ -36,6 +36,11 @@ class Block:
         """Rows and columns of the tile."""
         return self.rows.stop - self.rows.start, self.lines.stop - self.lines.start
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """First input, and the one behind the last."""
+        return self.inputs.start, self.inputs.stop
+
 
 @dataclass(frozen=True)
 class Shape:

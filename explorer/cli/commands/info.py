@@ -127,7 +127,7 @@ def _from_file(text: str) -> Any:
         hint = near_miss(name, known) or f" It has {', '.join(known[:8])}."
         raise ParameterError(f"MODEL = {text!r}: the file has no {name!r} (allowed: a name in it).{hint}")
     found = getattr(loaded, name)
-    model = found if isinstance(found, nn.Module) else found()
+    model = found() if callable(found) and not isinstance(found, nn.Module) else found
     if not isinstance(model, nn.Module):
         raise ParameterError(
             f"MODEL = {text!r}: gives {type(model).__name__} (allowed: a torch.nn.Module, or what returns one). "
