@@ -200,11 +200,12 @@ def test_predicted_memory_is_near_what_a_process_takes():
 
 def test_training_after_a_summary_is_the_same():
     """It draws no random number and moves no stream."""
-    weights = []
+    weights, digital = [], nn.LSTM(5, 4)
     for look in (False, True):
-        model = convert(nn.LSTM(5, 4), NOISY, seed=3)
+        model, state = convert(digital, NOISY, seed=3), torch.get_rng_state()
         if look:
             summary(model, torch.zeros(2, 3, 5))
+        assert torch.equal(torch.get_rng_state(), state)
         model(randn(2, 3, 5))[0].sum().backward()
         AnalogSGD(model.parameters(), 0.1).step()
         weights.append(torch.cat([core.weight.detach().flatten() for core in analog_layers(model).values()]))
