@@ -2,6 +2,7 @@
 """Torch layers on analog tiles."""
 
 from engine.nn.attention import AnalogMultiheadAttention
+from engine.nn.calibrate import calibrate
 from engine.nn.cells import AnalogGRUCell, AnalogLSTMCell, AnalogRNNCell
 from engine.nn.checkpoint import analog_layers, load_state
 from engine.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
@@ -32,6 +33,7 @@ __all__ = [
     "WeightClip",
     "WeightRemap",
     "analog_layers",
+    "calibrate",
     "conversion_report",
     "convert",
     "load_state",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import groupby
 
 import torch
@@ -44,6 +45,9 @@ class AnalogCore(LastingLayer):
     their place in the grid. A single tile has the layer's seed, others have seeds derived from it and their place.
     Partial sums of several tiles are added in single precision, left to right.
     """
+
+    watch: Callable[[AnalogCore, Block, torch.Tensor], None] | None = None
+    """While set, products are exact and this is shown the inputs of every tile (`engine.nn.calibrate`)."""
 
     def __init__(
         self,
@@ -237,12 +241,22 @@ class AnalogCore(LastingLayer):
         return total
 
     def _part(self, weight: AnalogWeight, block: Block, x: torch.Tensor) -> torch.Tensor:
+        if self.watch is not None:
+            self.watch(self, block, x)
+            return self._exact(weight, block, x)
         weight.tile.training = self.training  # running means of the periphery rest in evaluation
         scale = self._scale(block)
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
         r, ranges = self._range(block, x)
         y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges))
+        learned = self._learned(block)
+        return y if learned is None else y * learned
+
+    def _exact(self, weight: AnalogWeight, block: Block, x: torch.Tensor) -> torch.Tensor:
+        """Return a tile's outputs without periphery."""
+        wiring = Wiring(self._scale(block), bias_line=block.bias_line)
+        y = wiring.output(wiring.lines(x, None) @ weight.tile.weights.T, None)
         learned = self._learned(block)
         return y if learned is None else y * learned
 

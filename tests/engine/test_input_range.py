@@ -9,8 +9,8 @@ from layer_cases import EXACT, NOISY, configured, layer_state, randn, through_a_
 from torch import nn
 
 from engine.devices.ideal import Ideal
-from engine.errors import ParameterError
-from engine.nn import AnalogLinear, convert, load_state
+from engine.errors import ParameterError, StateError
+from engine.nn import AnalogLinear, calibrate, convert, load_state
 from engine.optim import AnalogSGD
 from engine.tiles import InputRangeParameters, IOParameters, TileConfig
 
@@ -221,6 +221,76 @@ def test_step_of_logical_weights_is_the_digital_one_whatever_the_range(mapping, 
     torch.testing.assert_close(weight - W, -0.1 * D.T @ X / 2, rtol=1e-4, atol=1e-6)
     if bias:
         torch.testing.assert_close(offset - start, -0.1 * D.sum(0), rtol=1e-4, atol=1e-6)
+
+
+# -- gradients of clipped outputs ------------------------------------------------------------------------------
+
+
+@pytest.mark.tile_conformance("T59")
+def test_output_that_no_converter_clipped_passes_its_gradient():
+    """Four inputs of 5 give y = 20 from a code of 4 of 12: inside the bound, although y itself is beyond it."""
+    quiet = IOParameters(out_noise=0.0)
+    layer = layer_of(TileConfig(Ideal(), quiet, IOParameters(is_perfect=True)), torch.tensor([[1.0] * 4, [0.1] * 4]))
+    x = torch.full((1, 4), 5.0, requires_grad=True)
+    y = layer(x)
+    assert y[0, 0].item() == pytest.approx(20, abs=0.2)  # a code is 0.24
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.full((1, 4), 1.1), rtol=1e-5, atol=1e-5)
+
+
+# -- calibration -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.tile_conformance("T49")
+@pytest.mark.parametrize(
+    ("method", "expected", "within"),
+    [
+        ("max", 2.0, 0.01),
+        ("moving_quantile", 2.0, 0.01),
+        ("cache_quantile", 2.0, 0.01),
+        ("moving_std", 3 * 2.1 / 12**0.5, 0.01),
+    ],
+)
+def test_calibration_of_one_sided_inputs_finds_their_magnitude(method, expected, within):
+    """Inputs U(-2, 0.1), seed 0, 5 batches of 4000. The largest of 1000 misses the end by 0.01 once in e^4.8 seeds; a
+    standard deviation of 20 000 has a relative standard error of 0.32 % (kurtosis 1.8): 1 % is z = 3.2."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.empty(1000, 4).uniform_(-2.0, 0.1, generator=generator) for _ in range(5)]
+    layer = layer_of(ranged(EXACT, init_from_data=7))
+    found = calibrate(layer, batches, method)
+    assert found[""].item() == layer.input_range.item() == pytest.approx(expected, rel=within)
+    assert layer.input_range_batches.item() == 7
+
+
+def test_calibration_sees_the_inputs_of_exact_products_and_leaves_the_rest():
+    """The second layer's range is that of the exact outputs of the first, though its periphery is noisy."""
+    config = ranged(configured(NOISY, max_input_size=5, weight_scaling_omega=0.5, learn_out_scaling=True))
+    model = convert(nn.Sequential(nn.Linear(11, 9), nn.Tanh(), nn.Dropout(), nn.Linear(9, 3)), config).train()
+    before, x = [t.state_dict()["steps"] for layer in (model[0], model[3]) for t in layer.tiles], randn(20, 11)
+    found = calibrate(model, [(x,)])
+    weight, _ = model[0].logical_weights()
+    hidden = torch.tanh(x @ weight.T + model[0].bias)
+    expected = torch.stack([part.abs().max() for part in hidden.split([5, 4], 1)])[None]
+    torch.testing.assert_close(found["3"], expected.detach(), rtol=1e-5, atol=1e-6)
+    assert [t.state_dict()["steps"] for layer in (model[0], model[3]) for t in layer.tiles] == before
+    assert model[2].training
+    assert model[0].watch is None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "named"),
+    [
+        (lambda m: calibrate(m, [X], "maximum"), ParameterError, r"calibrate.method = 'maximum': .*Did you mean"),
+        (lambda m: calibrate(m, [X], quantile=2.0), ParameterError, r"calibrate.quantile = 2: is no share"),
+        (lambda m: calibrate(m, []), ParameterError, r"calibrate.model, tile 0, 0 = 0 x: saw no input but zeros"),
+        (lambda m: calibrate(layer_of(EXACT), [X]), StateError, r"calibrate.model: no layer has an input range"),
+    ],
+)
+def test_calibration_that_cannot_be_is_refused(call, error, named):
+    layer = layer_of(ranged(EXACT))
+    with pytest.raises(error, match=named):
+        call(layer)
+    assert layer.input_range.item() == 3.0
 
 
 # -- state -----------------------------------------------------------------------------------------------------
