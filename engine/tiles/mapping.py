@@ -19,7 +19,8 @@ class MappingParameters(Model):
 
     .. math:: W_{ij} = o_i\, m_i\, W^{analog}_{ij}
 
-    with the mapping scale m, set when weights are written, and the learned output scale o (docs/physics/layers.md, 1.1).
+    with the mapping scale m, set when weights are written, and the learned output scale o. See
+    docs/physics/layers.md, 1.1.
     """
 
     # fmt: off
