@@ -25,6 +25,7 @@ def nothing():
 def source(tmp_path):
     path = tmp_path / "net.py"
     path.write_text(SOURCE, encoding="utf-8")
+    path.with_suffix(".py.txt").write_text(SOURCE, encoding="utf-8")
     return path
 
 
@@ -72,6 +73,7 @@ def test_info_of_a_model_that_does_not_fit_fails_with_advice(source, capsys):
         (["{source}:bild", "--input", "1x8x8"], "the file has no 'bild' (allowed: a name in it). Did you mean 'build'"),
         (["{source}:nothing", "--input", "1x8x8"], "gives NoneType (allowed: a torch.nn.Module"),
         (["{source}:number", "--input", "1x8x8"], "gives int (allowed: a torch.nn.Module"),
+        (["{source}.txt:build", "--input", "1"], "is no Python file"),
         (["nowhere.py:build", "--input", "1"], "there is no file 'nowhere.py'"),
         (["{source}:build", "--input", "1x8x8", "--batch", "0"], "--batch = 0: must be a whole number"),
     ],

@@ -68,6 +68,8 @@ class AnalogCore(LastingLayer):
         blocks = self._shape.blocks(config.mapping)
         names = ["weight"] if len(blocks) == 1 else [f"weight_{b.row}_{b.column}" for b in blocks]
         self._blocks = dict(zip(names, blocks, strict=True))
+        self._rows = [list(row) for _, row in groupby(self._blocks.items(), lambda item: item[1].row)]
+        self._spans = sorted({block.span for block in blocks})
         for name, block in self._blocks.items():
             own = seed if len(blocks) == 1 else derive_seed(seed, "tile", block.row, block.column)
             self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
@@ -220,7 +222,7 @@ class AnalogCore(LastingLayer):
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(batch, out)`` for ``(batch, in)``, bias included; each row is one vector on the tiles."""
         parts = self._inputs(x)
-        rows = [self._row(list(blocks), parts) for _, blocks in groupby(self._blocks.items(), lambda b: b[1].row)]
+        rows = [self._row(row, parts) for row in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
         return y if self.bias is None else y + self.bias
 
@@ -228,9 +230,10 @@ class AnalogCore(LastingLayer):
         """Return the inputs of each column of tiles by its span; split once, so that one gradient goes back."""
         if x.shape[1] != self.in_features:  # slices of a wrong input would name the wrong size
             checked(x, "x", {"batch": None, "in": self.in_features}, x.device)
-        spans = sorted({b.span for b in self._blocks.values()})
-        parts = [x] if len(spans) == 1 else x.split([stop - start for start, stop in spans], 1)
-        return dict(zip(spans, parts, strict=True))
+        if len(self._spans) == 1:
+            return {self._spans[0]: x}
+        parts = x.split([stop - start for start, stop in self._spans], 1)
+        return dict(zip(self._spans, parts, strict=True))
 
     def _row(self, blocks: list[tuple[str, Block]], parts: dict[tuple[int, int], torch.Tensor]) -> torch.Tensor:
         """Return the outputs of one row of tiles: their partial sums added up."""

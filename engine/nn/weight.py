@@ -110,7 +110,8 @@ class TileProduct(torch.autograd.Function):
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
         if not ctx.needs_input_grad[0] and not trains_range:
             return None, None, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
-        g = weight.tile.backward(wiring.read_delta(d))[:, : x.shape[1]]
+        g = weight.tile.backward(wiring.read_delta(d))
+        g = g[:, :-1] if wiring.bias_line else g
         if r is None:
             return g, None, None, None
         g_range = wiring.ranges.gradient(x, g, r, _codes(weight.tile)) if trains_range else torch.zeros_like(r)

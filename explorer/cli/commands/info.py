@@ -119,6 +119,8 @@ def _from_file(text: str) -> Any:
     if not Path(path).is_file():
         raise ParameterError(f"MODEL = {text!r}: there is no file {path!r} (allowed: file.py:name). Check the path.")
     spec = importlib.util.spec_from_file_location("ohmscape_model", path)
+    if spec is None or spec.loader is None:
+        raise ParameterError(f"MODEL = {text!r}: is no Python file (allowed: file.py:name). Name one.")
     loaded = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(Path(path).resolve().parent))  # as if the file were run: it may import its neighbours
     spec.loader.exec_module(loaded)
