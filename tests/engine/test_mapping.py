@@ -17,7 +17,7 @@ from engine.errors import ConfigMismatch, ParameterError, ShapeError, StateError
 from engine.nn import AnalogLinear, convert, load_state
 from engine.nn.core import AnalogCore
 from engine.optim import AnalogSGD
-from engine.tiles import MappingParameters, Tile, TileConfig
+from engine.tiles import IOParameters, MappingParameters, Tile, TileConfig
 from engine.tiles.mapping import split
 
 SCALES = {
@@ -327,6 +327,16 @@ def test_tile_keeps_the_mapping_of_its_configuration():
     config.mapping.max_input_size = 9
     assert tile.config.mapping.max_input_size == 7
     assert copy.deepcopy(tile).config == tile.config
+
+
+def test_tile_that_takes_a_saved_configuration_computes_with_it():
+    one, other = (Tile(2, 3, Ideal(), IOParameters(out_scale=s, is_perfect=True)) for s in (2.0, 3.0))
+    weights, x = torch.ones(2, 3), torch.ones(1, 3)
+    for tile in (one, other):
+        tile.set_weights(weights)
+        tile.forward(x)
+    other.load_state_dict(one.state_dict(), config="saved")
+    assert torch.equal(other.forward(x), one.forward(x))
 
 
 def test_default_mapping_leaves_the_state_dict_as_it_was():
