@@ -12,9 +12,18 @@ from torch.nn.utils.parametrize import is_parametrized
 from engine.nn.core import AnalogCore
 from engine.nn.kinds import KINDS, is_analog, outermost
 
+_LOOKED_UP = "looks rows up, multiplies nothing"
+_SCALES = "scales and shifts, multiplies by no matrix"
 _REASONS = {
-    torch.nn.Embedding: "looks rows up, multiplies nothing",
-    torch.nn.EmbeddingBag: "looks rows up, multiplies nothing",
+    torch.nn.Embedding: _LOOKED_UP,
+    torch.nn.EmbeddingBag: _LOOKED_UP,
+    torch.nn.modules.batchnorm._NormBase: _SCALES,
+    torch.nn.LayerNorm: _SCALES,
+    torch.nn.GroupNorm: _SCALES,
+    torch.nn.RMSNorm: _SCALES,
+    torch.nn.PReLU: _SCALES,
+    torch.nn.modules.conv._ConvTransposeNd: "has no analog form yet",
+    torch.nn.Bilinear: "has no analog form yet",
 }
 
 
@@ -93,10 +102,7 @@ def why_digital(module: torch.nn.Module) -> str:
     base = next((k.__name__ for k in type(module).__mro__ if k in KINDS), None)
     if base is not None:
         return f"a subclass of {base}; a rule for {type(module).__name__} itself converts it as {base}"
-    name = type(module).__name__
-    if isinstance(module, torch.nn.modules.conv._ConvTransposeNd | torch.nn.Bilinear):
-        return f"{name} has no analog form yet"
-    return "no product of a matrix and its input"
+    return "has parameters of its own; whether it multiplies by them is not known"
 
 
 def _entry(name: str, module: torch.nn.Module, parameters: list[torch.nn.Parameter], reason: str) -> Entry:
