@@ -124,7 +124,10 @@ class Tile(LastingTile):
     @classmethod
     def from_config(cls, out_features: int, in_features: int, config: TileConfig, **others) -> Tile:
         """Return a tile made from one `TileConfig`; ``others`` are the seeds and ``torch_device``."""
-        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **others)
+        parts = config.device, config.forward, config.backward, config.update
+        tile = cls(out_features, in_features, *parts, **others)
+        tile._config.mapping, tile._config.input_range = config.mapping.copy(), config.input_range.copy()
+        return tile
 
     def __repr__(self) -> str:
         where = "" if self.torch_device.type == "cpu" else f", torch_device='{self.torch_device}'"
@@ -323,8 +326,7 @@ class Tile(LastingTile):
 def _own_config(device, forward, backward, update) -> TileConfig:
     """Return a configuration that nobody else can change: copies of what was given."""
     given = {"forward": forward, "backward": backward, "update": update}
-    parts = {name: _defaults()[name] if part is None else part for name, part in given.items()}
-    config = TileConfig(device, **parts)
+    config = TileConfig(device, **_defaults() | {name: part for name, part in given.items() if part is not None})
     if config.device is device:
         config.device = device.copy()
     for name, part in given.items():
