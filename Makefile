@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The two commands for everyone (app, test) and a developer's handful. `make help` lists them.
 # Variables: PYTHON=/path/to/python, ARGS="arguments for the command", BROWSER=no (tests without a browser),
-# JOBS=number of tests at a time (0: all in one process; default: the number of cores, 4 at most).
+# JOBS=number of tests at a time (0: all in one process; default: one more than cores, 4 at most: tests of pages wait).
 .DEFAULT_GOAL := help
 .PHONY: help app test dev lint types wheel lock bench bench-peer clean
 .SILENT:
@@ -9,7 +9,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS :=
-JOBS := logical
+JOBS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 export PYTHON CHROMIUM
 
 help: ## list the commands

@@ -43,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(FOLDER_MARKERS[below[0]])
         item.extra_keyword_matches.update(n for mark in item.iter_markers("conformance") for n in mark.args)
     items.sort(key=lambda item: _turn(item.path, slow))
+    _leave_out_what_jupyterlab_runs(items)
+
+
+def _leave_out_what_jupyterlab_runs(items: list[pytest.Item]) -> None:
+    """Drop a notebook whose cells a browser test runs in JupyterLab: to start a kernel for it takes half a minute."""
+    run = {item.module.NOTEBOOK for item in items if hasattr(getattr(item, "module", None), "NOTEBOOK")}
+    items[:] = [item for item in items if item.path not in run]
 
 
 def _turn(path: Path, slow: set[Path]) -> int:

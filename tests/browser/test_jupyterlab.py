@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -54,7 +55,9 @@ def _address(server: subprocess.Popen, log: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_tutorial_in_jupyterlab_slider_in_the_cell_changes_the_plot(jupyterlab, page):
+def test_tutorial_in_jupyterlab_slider_in_the_cell_changes_the_plot(jupyterlab, page, tmp_path):
+    saved = tmp_path / NOTEBOOK.name
+    assert not any(c.get("execution_count") for c in json.loads(saved.read_text())["cells"])
     errors, outside = [], []
     page.set_default_timeout(WAIT_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -80,8 +83,27 @@ def test_tutorial_in_jupyterlab_slider_in_the_cell_changes_the_plot(jupyterlab, 
     expect(page.get_by_role("textbox", name="dw_min, number")).to_have_value("0.00135")
     expect(states).to_have_text(told)
     assert _stable_picture(canvas) != moved
+    page.keyboard.press("Control+s")
+    _wait_for_cells(saved)
     assert errors == []
     assert outside == []
+
+
+def _wait_for_cells(notebook: Path) -> None:
+    """Wait until the saved notebook has every cell of code executed, and fail for one that ended in an error."""
+    end = time.monotonic() + WAIT_MS / 1000
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        try:
+            cells = [c for c in json.loads(notebook.read_text())["cells"] if c["cell_type"] == "code"]
+        except json.JSONDecodeError:  # it is being written
+            continue
+        assert cells
+        outputs = [o for cell in cells for o in cell["outputs"]]
+        assert [o["evalue"] for o in outputs if o["output_type"] == "error"] == []
+        if all(cell["execution_count"] for cell in cells):
+            return
+    pytest.fail("the notebook was not saved with all its cells executed")
 
 
 def _stable_picture(canvas) -> str:
