@@ -68,6 +68,12 @@ inline void turn_normal(Drawn<float>& z, const Drawn<u32>& word, i64 calls) {
   }
 }
 
+// Numbers of `count` calls from `first` on, a multiple of kCalls, in the order of the lanes that make them.
+inline void number_calls(u32* call, u32 first, i64 count) {
+  for (i64 done = 0; done < count; done += kCalls)
+    for (i64 l = 0; l < kCalls; ++l) call[done + l] = first + (u32)done + kCallOfLane[l];
+}
+
 // At least `count` normals from draw 4 * first_call on; 4 * kCalls - 1 more may be written.
 inline __attribute__((noinline)) void draw_normals(float* normal, i64 count, const RoundKeys& keys, u32 stream,
                                                    u64 step, u32 element, u32 first_call) {
@@ -77,7 +83,7 @@ inline __attribute__((noinline)) void draw_normals(float* normal, i64 count, con
   const i64 all = (count + 4 * kCalls - 1) / (4 * kCalls) * kCalls;
   for (i64 done = 0; done < all; done += kBatch) {
     const i64 calls = all - done < kBatch ? all - done : kBatch;
-    for (i64 l = 0; l < calls; ++l) call[l] = first_call + (u32)(done + l / kCalls * kCalls) + kCallOfLane[l % kCalls];
+    number_calls(call, first_call + (u32)done, calls);
     philox_calls(word.row[0], kBatch, calls, keys, stream, step, element, call);
     turn_normal(z, word, calls);
     for (i64 l = 0; l < calls; l += kCalls) interleave(normal + 4 * (done + l), z, l);

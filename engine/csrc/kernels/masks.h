@@ -64,8 +64,8 @@ constexpr TurnTable kTurns;
 // `value` is readable for kChunk entries.
 inline void expand(float* lane, i8* turn, const float* value, u32 mask) {
 #if defined(__AVX512F__)
-  _mm512_store_ps(lane, _mm512_maskz_expandloadu_ps((__mmask16)mask, value));
-  _mm_storeu_si128((__m128i*)turn, _mm_maskz_set1_epi8((__mmask16)~mask, kChunk));
+  (void)turn;  // see mark_turns
+  _mm512_store_ps(lane, _mm512_maskz_expand_ps((__mmask16)mask, _mm512_loadu_ps(value)));
 #elif defined(__AVX2__)
   const __m128i from = _mm_loadl_epi64((const __m128i*)kTurns.turn[mask]);
   _mm256_store_ps(lane, _mm256_permutevar8x32_ps(_mm256_loadu_ps(value), _mm256_cvtepu8_epi32(from)));
@@ -80,8 +80,19 @@ inline void expand(float* lane, i8* turn, const float* value, u32 mask) {
 #endif
 }
 
+// AVX-512 makes the turns of 64 columns at a time.
+inline void mark_turns(i8* turn, const u64* mask, i64 columns) {
+#if defined(__AVX512F__)
+  for (i64 column = 0; column < columns; column += 64)
+    _mm512_storeu_si512(turn + column, _mm512_maskz_set1_epi8((__mmask64)~mask[column / 64], kChunk));
+#else
+  (void)turn, (void)mask, (void)columns;
+#endif
+}
+
 // The same for all columns; returns what follows the values used. `lane` and `turn` hold whole chunks.
 inline const float* expand_all(float* lane, i8* turn, const float* value, const u64* mask, i64 columns) {
+  mark_turns(turn, mask, columns);
   for (i64 column = 0; column < columns; column += kChunk) {
     const u32 chunk = chunk_mask(mask, column);
     expand(lane + column, turn + column, value, chunk);

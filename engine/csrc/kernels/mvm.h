@@ -45,7 +45,7 @@ constexpr i64 kLineDraws = 4 * kBatch;
 
 inline void line_words(Drawn<u32>& word, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
   alignas(64) u32 group[kBatch];
-  for (i64 l = 0; l < kBatch; ++l) group[l] = (u32)(first / 4 + l / kCalls * kCalls) + kCallOfLane[l % kCalls];
+  number_calls(group, (u32)(first / 4), kBatch);
   philox_lanes(word.row[0], kBatch, seed, stream, step, group, block);
 }
 
