@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import torch
 
 from bench import gpu_check, gpu_products, gpu_rows
@@ -72,15 +71,15 @@ def test_products_that_are_cut_short_say_so(emulated, tmp_path):
 
 
 def test_comparison_of_products_tells_flips_from_wrong_outputs():
-    unit = torch.full((4, 1), 0.5)
-    ours = torch.zeros(4, 100)
+    unit, none = torch.full((4, 1), 0.5), torch.zeros(4, 1000)
+    ours = none.clone()
     ours[0, 0] = 0.5
     rounds = [torch.ones(4, dtype=torch.int32)] * 2
-    one_flip = gpu_products.compare(ours, torch.zeros(4, 100), rounds, unit)
-    assert (one_flip["as_cpu"], one_flip["flipped"], one_flip["codes_apart"]) == (True, 1 / 400, 1.0)
-    assert not gpu_products.compare(3 * ours, torch.zeros(4, 100), rounds, unit)["as_cpu"]
-    assert not gpu_products.compare(ours + 0.5, torch.zeros(4, 100), rounds, unit)["as_cpu"]
-    assert not gpu_products.compare(ours, torch.zeros(4, 100), [rounds[0], 2 * rounds[0]], unit)["as_cpu"]
+    one_flip = gpu_products.compare(ours, none, rounds, unit)
+    assert (one_flip["as_cpu"], one_flip["flipped"], one_flip["codes_apart"]) == (True, 1 / 4000, 1.0)
+    assert not gpu_products.compare(3 * ours, none, rounds, unit)["as_cpu"]
+    assert not gpu_products.compare(ours + 0.5, none, rounds, unit)["as_cpu"]
+    assert not gpu_products.compare(ours, none, [rounds[0], 2 * rounds[0]], unit)["as_cpu"]
 
 
 def test_step_that_takes_too_long_is_cut_off_and_the_report_tells(tmp_path):
