@@ -8,7 +8,7 @@ can differ where its sum lies within that error of the middle between two codes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,8 @@ def single_precision(device: torch.device) -> Iterator[None]:
     -----
     The setting is the process's: a product of another thread at the same moment is single precision too.
     """
-    with torch.autocast(device.type, enabled=False), _without_tf32():
+    autocast = torch.is_autocast_enabled(device.type)
+    with torch.autocast(device.type, enabled=False) if autocast else nullcontext(), _without_tf32():
         yield
 
 
@@ -215,12 +216,10 @@ class GpuProduct:
 
     def _draw_lines(self) -> None:
         """Draw what differs from output to output, and the factor that depends on it."""
-        differ = any(self.io[name] > 0 for name in ("v_offset_std", "out_nonlinearity", "out_noise_std"))
-        job = self._record(None, 0, 0, [])
-        if differ:
-            self._start("ohm_lines", job, self.m)
+        if any(self.io[name] > 0 for name in ("v_offset_std", "out_nonlinearity", "out_noise_std")):
+            self._start("ohm_lines", self._record(None, 0, 0, []), self.m)
         if self.io["out_nonlinearity"] > 0 or self.io["r_series"] > 0:
-            self._start("ohm_calibrate", job, 1)
+            self._start("ohm_calibrate", self._record(None, 0, 0, []), 1)
 
     def _multiply(self, weights: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return multiply(weights, z, transposed=self.call.transposed)
