@@ -74,13 +74,6 @@ def _gpu():
     return arrays
 
 
-def _gpu_product():
-    """Return the product's module for GPUs; imported with its first call there."""
-    from engine.cuda import product
-
-    return product
-
-
 @functools.cache
 def schema(stem: str) -> dict:
     """Return the compiled device's ``params``, ``tables`` and ``cells`` (names in order) and ``has_write_noise``."""
@@ -367,7 +360,9 @@ class Product:
     def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
         if on_gpu(x.device):
-            return _gpu_product().GpuProduct(self, weights, x).run()
+            from engine.cuda.product import GpuProduct
+
+            return GpuProduct(self, weights, x).run()
         return self.on_cpu(weights, x)
 
     def on_cpu(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
