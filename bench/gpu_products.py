@@ -25,7 +25,7 @@ from engine.tiles import IOParameters, Tile
 SHAPES = ((64, 512, 512), (64, 1024, 1024), (256, 4096, 4096))  # batch, out, in
 WAYS = ("forward", "backward")
 # A code flips where the two sums lie on either side of a middle. With torch's product on a CPU in the place of the
-# GPU's, two outputs of a hundred thousand did at most; another library may err more. A wrong draw or formula flips most.
+# GPU's, two outputs in 10^5 did at most; another library may err more. A wrong draw or formula flips most of them.
 MOST_FLIPPED = 1e-3
 FEWEST_ALIKE = 0.95  # vectors of as many rounds on both sides: a flip at the bound repeats a vector on one side only
 
