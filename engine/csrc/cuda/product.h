@@ -84,7 +84,7 @@ OHM_DEVICE void send_group(const ProductJob& job, const PeripheryParams& p, cons
   const float divisor = job.scale[at.sample] * job.reduction[at.sample];
   OHM_UNROLL(4)
   for (int k = 0; k < 4; ++k) {
-    if (k >= at.count) break;
+    if (k >= at.count) continue;
     const float x = job.x[at.sample * job.n + at.first + k];
     const float z = silent ? 0.0f : array_input(x / divisor, dither.v[k], noise.v[k], dac, p);
     hand_over(job, p, at.row * job.n + at.first + k, z);
@@ -130,7 +130,7 @@ OHM_DEVICE Four sums_of(const ProductJob& job, const PeripheryParams& p, const L
   Four u{};
   OHM_UNROLL(4)
   for (int k = 0; k < 4; ++k) {
-    if (k >= at.count) break;
+    if (k >= at.count) continue;
     const i64 i = at.first + k;
     u.v[k] = after_array(job, p, phase, at.row, i);
     if (!noisy) continue;
@@ -157,7 +157,7 @@ OHM_DEVICE bool read_group(const ProductJob& job, const PeripheryParams& p, Four
   bool hit = false;
   OHM_UNROLL(4)
   for (int k = 0; k < 4; ++k) {
-    if (k >= at.count) break;
+    if (k >= at.count) continue;
     const float size = size_of(after_stage(job, p, u.v[k], xi.v[k], at.first + k), adc, dither.v[k]);
     u.v[k] = value_of(size, adc);
     hit |= is_beyond(size, adc, is_on(p.bm_test_negative_bound));
@@ -190,7 +190,9 @@ OHM_DEVICE void finish_group(const ProductJob& job, const PeripheryParams& p, co
   const bool silent = is_silent(job, at.sample);
   if (!silent && outputs_of(job, p, at, u) && may_repeat(job.reduction[at.sample], p)) job.again[at.row] = 1;
   const float factor = p.out_scale * job.scale[at.sample] * job.reduction[at.sample];
-  for (int k = 0; k < at.count; ++k) job.y[at.sample * job.m + at.first + k] = silent ? 0.0f : u.v[k] * factor;
+  OHM_UNROLL(4)
+  for (int k = 0; k < 4; ++k)
+    if (k < at.count) job.y[at.sample * job.m + at.first + k] = silent ? 0.0f : u.v[k] * factor;
 }
 
 OHM_DEVICE void read_outputs(const ProductJob& job, const PeripheryParams& p) {
