@@ -144,8 +144,11 @@ def examine(check: Check) -> bool:
     places = ["-c", str(check.out / "pytest.ini"), f"--rootdir={folder}", f"--confcutdir={folder}", str(folder)]
     tests = ["-m", "pytest", "-q", "--junitxml=tests.xml", *places]
     good = [check.step("tests", [sys.executable, *tests], 200, junit="tests.xml")]
-    rows = ["-m", "bench.gpu_rows", "--json", "rows.json", "--seconds", "120"]
-    good.append(check.step("rows", [sys.executable, *rows], 170, record="rows.json", table="rows.md"))
+    products = ["-m", "bench.gpu_products", "--json", "products.json", "--seconds", "30"]
+    files = {"record": "products.json", "table": "products.md"}
+    good.append(check.step("products", [sys.executable, *products], 60, **files))
+    rows = ["-m", "bench.gpu_rows", "--json", "rows.json", "--seconds", "90"]
+    good.append(check.step("rows", [sys.executable, *rows], 140, record="rows.json", table="rows.md"))
     good.append(
         check.step("profile", [sys.executable, "-m", "bench.gpu_profile", "profile.txt"], 60, table="profile.txt")
     )

@@ -58,7 +58,7 @@ if os.environ.get("OHMSCAPE_ISA"):
 
 
 def record(what: str, *arguments) -> bytes:
-    """Return a ``tile``, ``pulse``, ``update``, ``scale`` or ``time`` record as a GPU's kernels take it."""
+    """Return a ``tile``, ``pulse``, ``update``, ``time``, ``product`` ... record as a GPU's kernels take it."""
     return getattr(_core, f"{what}_record")(*arguments)
 
 
@@ -359,16 +359,28 @@ class Product:
 
     def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
+        if on_gpu(x.device):
+            from engine.cuda.product import GpuProduct
+
+            return GpuProduct(self, weights, x).run()
+        return self.on_cpu(weights, x)
+
+    def on_cpu(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what a call does, by the CPU's kernels; everything lies on the CPU."""
         out, in_ = weights.shape
         y = torch.empty(x.shape[0], in_ if self.transposed else out)
         rounds = torch.ones(x.shape[0], dtype=torch.int32)
+        _core.mvm(self.native(weights, x, y, rounds))
+        return y, rounds
+
+    def native(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rounds: torch.Tensor) -> _core.Product:
+        """Return the call and its arrays, wherever they lie."""
+        out, in_ = weights.shape
         threads = threads_for(out * in_ * x.shape[0])
-        native = _core.Product(
+        return _core.Product(
             weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(), out, in_, x.shape[0], self.transposed,
             list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
         )  # fmt: skip
-        _core.mvm(native)
-        return y, rounds
 
 
 def step(

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #define OHM_ISA bindings
 #include "core/ops.h"
 #include "core/periphery.h"
+#include "core/product_job.h"
 #include "core/time.h"
 #include "kernels/masks.h"
 
@@ -358,6 +360,29 @@ void mvm(const Product& p) {
            s.scales.data(), s.scales.data() + p.samples, s.active.data(), s.beyond.data()});
 }
 
+// Addresses of one activation's arrays, in the order of ProductPhase.
+using PhaseAddresses = std::array<Address, 7>;
+
+ProductPhase phase_of(const PhaseAddresses& a) {
+  return {mutable_floats(a[0]), floats(a[1]), floats(a[2]), floats(a[3]), floats(a[4]), mutable_floats(a[5]),
+          mutable_floats(a[6])};
+}
+
+// Addresses of one round's arrays: scale, reduction, active, again, lines, kappa.
+py::bytes product_record(const Product& p, const std::array<Address, 6>& a, i64 rows, u32 round,
+                         const std::array<PhaseAddresses, 2>& phases) {
+  const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
+  return bytes_of(ProductJob{floats(p.x), mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), mutable_floats(a[0]),
+                             mutable_floats(a[1]), reinterpret_cast<const i64*>(a[2]), reinterpret_cast<u32*>(a[3]),
+                             mutable_floats(a[4]), mutable_floats(a[5]), n, m, rows, p.seed, p.construction_seed,
+                             p.first_step, mvm_streams(p.transposed), p.average, round, p.transposed,
+                             {phase_of(phases[0]), phase_of(phases[1])}});
+}
+
+py::bytes periphery_record(const std::vector<float>& params) {
+  return bytes_of(OHM_NS::from_block<OHM_NS::PeripheryParams>(params.data()));
+}
+
 void outer(Address weights, Address x, Address d, float lr, i64 out, i64 in, i64 samples, int threads) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
@@ -474,6 +499,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("scale_record", &scale_records);
   m.def("update_record", &update_record);
   m.def("time_record", &time_record);
+  m.def("product_record", &product_record);
+  m.def("periphery_record", &periphery_record);
   m.def("step", &step);
   m.def("mvm", &mvm);
   m.def("outer", &outer);

@@ -62,6 +62,16 @@ def common_program() -> Program:
     return Program("common.cu")
 
 
+def product_program() -> Program:
+    """Return the kernels of the analog product that treat each input and output by itself."""
+    return Program("product.cu")
+
+
+def vectors_program() -> Program:
+    """Return the kernels of the analog product that look at whole vectors: scales, sums."""
+    return Program("vectors.cu")
+
+
 def tile_program(stem: str, *, write_noise: bool, cells: int | None = None) -> Program:
     """Return the kernels of one device class that treat each crosspoint by itself.
 

@@ -128,7 +128,7 @@ class IOParameters(Model):
 
     def moved_average(self, average: float, v: torch.Tensor) -> float:
         """Return the running mean of the largest inputs after one more batch; it starts at its first positive value."""
-        new = v.abs().amax(1).double().mean().item()
+        new = v.abs().amax(1).cpu().double().mean().item()  # one order of summation wherever v lies
         return new if average <= 0 else (1 - self.nm_decay) * average + self.nm_decay * new
 
     def pack(self, *, forward: bool = True) -> list[float]:

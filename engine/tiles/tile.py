@@ -58,7 +58,8 @@ class Tile(LastingTile):
     training : bool
         Whether the running mean of ``noise_management="average_abs_max"`` follows the inputs.
     rounds : torch.Tensor
-        Products made for each vector of the last call, ``(batch,)``; 0 where the output is zero without one.
+        Products made for each vector of the last call, ``(batch,)`` int32 where the tile lives; 0 where the output is
+        zero without one.
 
     Raises
     ------
@@ -293,11 +294,6 @@ class Tile(LastingTile):
         return twin
 
     def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
-        if ops.on_gpu(self.torch_device):
-            raise StateError(
-                f"Tile.{way}: the product is not computed on a GPU yet (allowed: tiles on cpu). "
-                "Move the tile: tile.to('cpu')."
-            )
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)

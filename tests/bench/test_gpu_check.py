@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from bench import gpu_check, gpu_rows
+from bench import gpu_check, gpu_products, gpu_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 40
@@ -54,6 +55,33 @@ def test_rows_that_are_cut_short_say_so_and_keep_the_comparison_with_the_cpu(emu
     assert json.loads((tmp_path / "rows.json").read_text())["cpu"][0]["ratio_cpu"] > 0
 
 
+def test_products_are_measured_in_both_ways_and_checked_against_the_cpu(emulated, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_products, "SHAPES", ((8, 20, SIZE),))
+    found = gpu_products.measure(tmp_path / "p.json", emulated, gpu_rows.on_cpu, 60.0, "emulated")
+    assert json.loads((tmp_path / "p.json").read_text()) == found
+    assert [r["way"] for r in found["rows"]] == ["forward", "backward"]
+    assert all(r["as_cpu"] and r["alike"] == 1.0 and r["ours_s"] > r["torch_s"] > 0 for r in found["rows"])
+    assert "| forward | 8 x 20 x 40 |" in (tmp_path / "p.md").read_text()
+
+
+def test_products_that_are_cut_short_say_so(emulated, tmp_path):
+    found = gpu_products.measure(tmp_path / "p.json", emulated, gpu_rows.on_cpu, -1.0, "emulated")
+    assert found["cut_short"]
+    assert found["rows"] == []
+
+
+def test_comparison_of_products_tells_flips_from_wrong_outputs():
+    unit, none = torch.full((4, 1), 0.5), torch.zeros(4, 1000)
+    ours = none.clone()
+    ours[0, 0] = 0.5
+    rounds = [torch.ones(4, dtype=torch.int32)] * 2
+    one_flip = gpu_products.compare(ours, none, rounds, unit)
+    assert (one_flip["as_cpu"], one_flip["flipped"], one_flip["codes_apart"]) == (True, 1 / 4000, 1.0)
+    assert not gpu_products.compare(3 * ours, none, rounds, unit)["as_cpu"]
+    assert not gpu_products.compare(ours + 0.5, none, rounds, unit)["as_cpu"]
+    assert not gpu_products.compare(ours, none, [rounds[0], 2 * rounds[0]], unit)["as_cpu"]
+
+
 def test_step_that_takes_too_long_is_cut_off_and_the_report_tells(tmp_path):
     check = gpu_check.Check(tmp_path, None, limit_s=60)
     sleeps = [sys.executable, "-c", "import time; print('asleep', flush=True); time.sleep(30)"]
@@ -82,12 +110,11 @@ def test_missing_packages_are_named_before_anything_is_built(tmp_path, monkeypat
     assert "lacks param, ninja: give --wheels" in check.steps[0]["last_line"]
 
 
-def test_machine_without_a_gpu_is_told_what_is_missing(tmp_path):
-    import torch
-
+@pytest.mark.parametrize("module", ["gpu_rows", "gpu_products"])
+def test_machine_without_a_gpu_is_told_what_is_missing(module, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    command = [sys.executable, "-m", "bench.gpu_rows", "--json", str(tmp_path / "rows.json")]
+    command = [sys.executable, "-m", f"bench.{module}", "--json", str(tmp_path / "rows.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 1
     assert done.stdout.split(":")[0] in ("not built", "no driver", "no GPU")

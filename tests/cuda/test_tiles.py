@@ -13,7 +13,7 @@ import xarray as xr
 
 from engine.cuda import program
 from engine.cuda.arrays import GpuArrays, i64, pointer, u32, u64
-from engine.errors import ShapeError, StateError
+from engine.errors import ShapeError
 from engine.nn import AnalogLinear, analog_layers, convert
 from engine.optim import AnalogSGD
 from engine.tiles import MappingParameters, Tile, TileConfig
@@ -80,15 +80,6 @@ def test_python_device_on_a_gpu_has_the_bits_of_the_cpu(place):
     assert int(ours["up"].sum()) > 20
 
 
-def test_product_on_a_gpu_is_refused_rather_than_computed_elsewhere(place):
-    with place() as where:
-        tile = Tile(*SHAPE, torch_device=where)
-        with pytest.raises(StateError, match=r"Tile.forward: the product is not computed on a GPU yet"):
-            tile.forward(torch.zeros(1, 9, device=where))
-        with pytest.raises(StateError, match=r"Tile.backward: .*tile.to\('cpu'\)"):
-            tile.backward(torch.zeros(1, 4, device=where))
-
-
 def test_array_on_another_device_than_the_tile_is_refused():
     tile = Tile(*SHAPE)
     with pytest.raises(ShapeError, match=r"x: got torch.float32 on meta, expected torch.float32 on cpu.*\.cpu\(\)"):
@@ -132,7 +123,7 @@ def test_split_and_nested_layers_move_to_a_gpu_and_back_with_their_scales(a_gpu)
 
 
 def test_layer_whose_tile_has_moved_is_trained_there(place):
-    """What the optimizer does with waiting samples; the product itself is not computed on a GPU yet."""
+    """What the optimizer does with waiting samples."""
 
     def trained(where: str, move: bool) -> torch.Tensor:
         layer = AnalogLinear(9, 4, config=TileConfig(lives.device_of("soft_bounds")), seed=2)

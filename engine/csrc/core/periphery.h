@@ -87,6 +87,12 @@ OHM_HD float np_sum_scale(const InputStatistics& x, const PeripheryParams& p) {
   return larger(m, dac.step > 0.0f ? smaller(wanted, m / dac.step * p.max_bm_res) : wanted);
 }
 
+// Whether a vector's second round looks at the sum of its inputs in place of doubling the reduction.
+OHM_HD bool tries_worst_case(const PeripheryParams& p, u32 round) {
+  const i32 nm = (i32)p.noise_management;
+  return (i32)p.bound_management == kIterativeWorstCase && nm != kNmNone && nm != kAbsMaxNpSum && round == 1;
+}
+
 // The input scale alpha; `average` is the running mean where one is kept. Zero or less: the output is zero.
 OHM_HD float input_scale(const InputStatistics& x, const PeripheryParams& p, float average) {
   switch ((i32)p.noise_management) {
@@ -121,6 +127,20 @@ OHM_HD OutputLine output_line(const PeripheryParams& p, const Draws& draws) {
 OHM_HD bool lines_differ(const PeripheryParams& p) {
   return p.v_offset_std > 0.0f || p.out_nonlinearity > 0.0f || p.out_noise_std > 0.0f;
 }
+
+// A weight as a phase of negative inputs reads it; drawn once, for either direction.
+OHM_HD float read_when_negative(float w, const Draws& draws, bool transposed, const PeripheryParams& p) {
+  return w * (1.0f + p.w_read_asymmetry_dtod * draws.normal(transposed ? 1 : 0));
+}
+
+// Input j of `inputs`, weighted by its distance from the sense node.
+OHM_HD float placed(float v, i64 j, float inputs) {
+  const float far = 1.0f - (float)j / inputs;
+  return v * (1.0f - far * far);
+}
+
+OHM_HD bool columns_matter(const PeripheryParams& p) { return p.v_offset_std > 0.0f || p.r_series > 0.0f; }
+OHM_HD bool output_is_bent(const PeripheryParams& p) { return p.out_nonlinearity > 0.0f || p.r_series > 0.0f; }
 
 // Simple wire resistance: `weighted` is sum |A z|, `placed` the product with inputs weighted by their distance.
 OHM_HD float after_wires(float u, float weighted, float placed, float inputs, const PeripheryParams& p) {

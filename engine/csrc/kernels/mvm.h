@@ -32,8 +32,8 @@ struct Mvm {
         one_pass((i32)p.mv_type == kOnePass),
         lines(lines_differ(p)),
         wires(p.ir_drop > 0.0f),
-        columns(p.v_offset_std > 0.0f || p.r_series > 0.0f),
-        nonlinear(p.out_nonlinearity > 0.0f || p.r_series > 0.0f),
+        columns(columns_matter(p)),
+        nonlinear(output_is_bent(p)),
         weighted_noise(p.w_noise > 0.0f && (i32)p.w_noise_type != kAdditiveConstant) {}
 
   u64 step(i64 sample) const { return job.first_step + (u64)sample; }
@@ -138,9 +138,7 @@ inline void scale_input(const Mvm& c, i64 sample) {
 
 // The worst-case rule looks at the sum of the inputs in the second round.
 inline void rescale(const Mvm& c, i64 sample) {
-  const i32 nm = (i32)c.p.noise_management;
-  const bool worst = (i32)c.p.bound_management == kIterativeWorstCase && nm != kNmNone && nm != kAbsMaxNpSum;
-  if (worst && c.round == 1)
+  if (tries_worst_case(c.p, c.round))
     c.job.scale[sample] = np_sum_scale(statistics(c.job.x + sample * c.n, c.n, true), c.p);
   else
     c.job.reduction[sample] *= 2.0f;
@@ -203,10 +201,8 @@ inline void lose_to_wires(const Mvm& c, const float* weights, const float* z, fl
   const float inputs = (float)c.n;
   multiply_changed(c, weights, z, job.weighted, rows, [](float w) { return magnitude(w); },
                    [](float v, i64) { return magnitude(v); });
-  multiply_changed(c, weights, z, job.placed, rows, [](float w) { return w; }, [&](float v, i64 j) {
-    const float far = 1.0f - (float)j / inputs;
-    return v * (1.0f - far * far);
-  });
+  multiply_changed(c, weights, z, job.placed, rows, [](float w) { return w; },
+                   [&](float v, i64 j) { return placed(v, j, inputs); });
   for (i64 k = 0; k < rows * c.m; ++k) u[k] = after_wires(u[k], job.weighted[k], job.placed[k], inputs, c.p);
 }
 
@@ -332,7 +328,7 @@ inline void draw_lines(Mvm& c) {
   if (c.one_pass || c.p.w_read_asymmetry_dtod <= 0.0f) return;
   for (i64 e = 0; e < job.out * job.in; ++e) {
     const Draws draws{job.construction_seed, (u32)e, kReadAsymmetry};
-    job.factors[e] = job.weights[e] * (1.0f + c.p.w_read_asymmetry_dtod * draws.normal(job.transposed ? 1 : 0));
+    job.factors[e] = read_when_negative(job.weights[e], draws, job.transposed, c.p);
   }
 }
 
