@@ -60,7 +60,7 @@ def measured(name: str, seeds: int | None = None) -> dict[str, Any]:
         "network": name,
         "measure": network.measure,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "analog_layers": len(analog_layers(exact)),
+        "matrices": len(analog_layers(exact)),
         "digital": network.score(model),
         "perfect": network.score(exact),
         "difference": difference(model, exact, network.probe()),

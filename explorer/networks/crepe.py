@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import torch
@@ -40,7 +41,7 @@ class PitchNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        widths = zip(_CHANNELS[:-1], _CHANNELS[1:], strict=True)
+        widths = itertools.pairwise(_CHANNELS)
         self.stages = nn.Sequential(*(Stage(a, b, k == 0) for k, (a, b) in enumerate(widths)))
         self.head = nn.Linear(4 * _CHANNELS[-1], _BINS)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained weights of the gallery's networks, one ``.npz`` of float16 arrays each; tools/train_networks.py makes them."""
+"""Trained weights of the gallery's networks: a ``.npz`` of float16 arrays for each, from tools/train_networks.py."""
 
 from __future__ import annotations
 
