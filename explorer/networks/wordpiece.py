@@ -53,4 +53,10 @@ def _words(text: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFD", text.lower())
     plain = "".join(c for c in plain if unicodedata.category(c) != "Mn")
     for part in plain.split():
-        yield from "".join(f" {c} " if unicodedata.category(c)[0] in "PS" else c for c in part).split()
+        yield from "".join(f" {c} " if _alone(c) else c for c in part).split()
+
+
+def _alone(character: str) -> bool:
+    """Return whether a character is a word of its own: punctuation, and of the symbols those of ASCII."""
+    kind = unicodedata.category(character)[0]
+    return kind == "P" or (kind == "S" and character.isascii())
