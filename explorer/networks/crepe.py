@@ -17,7 +17,7 @@ RATE_HZ, FRAME = 16_000, 1024
 _CHANNELS = (1, 1024, 128, 128, 128, 256, 512)
 _BINS, _CENTS_PER_BIN, _FIRST_CENTS, _REFERENCE_HZ = 360, 20.0, 1997.3794084376191, 10.0
 _NEAR = 4  # bins on either side of the largest that its mean takes in
-_TONES, _LOWEST_HZ, _HIGHEST_HZ, _SNR_DB, _HARMONICS = 300, 60.0, 1000.0, 20.0, 8
+_TONES, _LOWEST_HZ, _HIGHEST_HZ, _SNR_DB, _HARMONICS = 100, 60.0, 1000.0, 20.0, 8
 _RIGHT_CENTS = 10.0  # at 50, the usual limit, no tone of these is missed and the score would only show the cliff
 _BATCH = 10  # frames of one pass: a frame unfolds to 34 MB in the second convolution
 
@@ -53,15 +53,15 @@ class PitchNet(nn.Module):
 class Crepe(ScoredNetwork):
     """CREPE "full", 22.2 M parameters: six convolutions and a linear layer; normalisation stays digital.
 
-    J. W. Kim et al., ICASSP 2018 (arXiv:1802.06182). Score: the share of 300 harmonic tones, 60 to 1000 Hz at 20 dB
+    J. W. Kim et al., ICASSP 2018 (arXiv:1802.06182). Score: the share of 100 harmonic tones, 60 to 1000 Hz at 20 dB
     signal to noise, whose pitch is heard within 10 cents.
     """
 
     name = "crepe-full"
     title = "CREPE on harmonic tones"
     measure = "share within 10 cents"
-    digital_score = 0.98
-    score_tolerance = 0.01  # three of 300 tones
+    digital_score = 0.95
+    score_tolerance = 0.02  # two of 100 tones
     seeds = 3
 
     def trained(self) -> nn.Module:
@@ -104,7 +104,7 @@ def pitch(likeliness: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def tones(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return 300 frames of tones with normal noise, mean 0 and deviation 1, and their pitches, Hz.
+    """Return 100 frames of tones with normal noise, mean 0 and deviation 1, and their pitches, Hz.
 
     Eight harmonics with amplitudes 1/k, k = 1, 2, ..., and random phases, those above half the sampling rate left out;
     pitches are spread evenly over the logarithm.
