@@ -27,7 +27,7 @@ from explorer import networks
 
 PERFECT = IOParameters(is_perfect=True)
 MAPPED = MappingParameters(weight_scaling_omega=1.0, weight_scaling_columnwise=True)
-HEAD = ("network", "measure", "digital", "perfect", "difference", "default, mean", "spread", "seeds", "seconds a seed")
+HEAD = ("network", "measure", "digital", "perfect", "difference", "default, mean", "spread", "seeds", "CPU s a seed")
 
 
 def perfect() -> TileConfig:
