@@ -44,6 +44,10 @@ class BuildError(OhmscapeError, ImportError):
     """The compiled part is missing or does not match the Python part."""
 
 
+class PackageError(OhmscapeError, ImportError):
+    """An optional package with data or weights is not installed; the message says what to run."""
+
+
 class CudaError(OhmscapeError, RuntimeError):
     """A GPU cannot be used; the message says what is missing."""
 

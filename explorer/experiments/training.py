@@ -89,7 +89,7 @@ class Training(Experiment):
             text = f"{kind}, seed {seed_index + 1} of {self.n_seeds}, epoch {epoch + 1} of {self.epochs}"
             loss, train_accuracy = self._epoch(model, optimizer, split, order, share.within(epoch, text))
             seconds = time.perf_counter() - began
-            found = _Epoch(kind, seed_index, epoch, loss, train_accuracy, _accuracy(model, split), seconds)
+            found = _Epoch(kind, seed_index, epoch, loss, train_accuracy, network.score(model), seconds)
             shown = record.add(found, model)
             share.tell(epoch + 1, text, epochs=self.epochs, histograms=shown, **found.payload())
 
@@ -232,14 +232,6 @@ def _reach(device: Device) -> float:
     if not np.isfinite(high):
         return 1.0
     return 1.5 * max(abs(low), abs(high)) or 1.0
-
-
-def _accuracy(model: torch.nn.Module, split: networks.Split) -> float:
-    model.eval()
-    with torch.no_grad():
-        right = (model(split.x_test).argmax(1) == split.y_test).float().mean().item()
-    model.train()
-    return right
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks to train, found by looking: every module here holds one."""
+"""Networks of the gallery, found by looking: every module here may hold some."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import importlib
 import pkgutil
 
 from engine.errors import ParameterError, near_miss
-from explorer.networks.base import Network, Split
+from explorer.networks.base import Network, ScoredNetwork, Split
 
-__all__ = ["Network", "Split", "get", "names"]
+__all__ = ["Network", "ScoredNetwork", "Split", "get", "get_scored", "names", "scored_names"]
 
 
-def _discover() -> dict[str, Network]:
+def _discover() -> dict[str, ScoredNetwork]:
     found = {}
     for module in pkgutil.iter_modules(__path__):
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         for value in vars(loaded).values():
-            own = isinstance(value, type) and issubclass(value, Network) and value.__module__ == loaded.__name__
-            if own and value is not Network:
+            own = isinstance(value, type) and issubclass(value, ScoredNetwork) and value.__module__ == loaded.__name__
+            if own and hasattr(value, "name"):  # the base classes have none
                 found[value.name] = value()
     return found
 
@@ -27,18 +27,40 @@ _NETWORKS = _discover()
 
 
 def names() -> list[str]:
-    """Return the names of all networks, sorted."""
+    """Return the names of all networks that can be trained, sorted."""
+    return sorted(name for name, network in _NETWORKS.items() if isinstance(network, Network))
+
+
+def scored_names() -> list[str]:
+    """Return the names of all networks that have trained weights and a score, sorted."""
     return sorted(_NETWORKS)
 
 
 def get(name: str) -> Network:
-    """Return a network.
+    """Return a network that can be trained.
 
     Raises
     ------
     ParameterError
         If there is none of that name; near misses are named.
     """
-    if name not in _NETWORKS:
-        raise ParameterError(f"network = {name!r}: unknown (allowed: {', '.join(names())}).{near_miss(name, names())}")
+    found = _find(name, names())
+    assert isinstance(found, Network)
+    return found
+
+
+def get_scored(name: str) -> ScoredNetwork:
+    """Return a network that has trained weights and a score.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of that name; near misses are named.
+    """
+    return _find(name, scored_names())
+
+
+def _find(name: str, known: list[str]) -> ScoredNetwork:
+    if name not in known:
+        raise ParameterError(f"network = {name!r}: unknown (allowed: {', '.join(known)}).{near_miss(name, known)}")
     return _NETWORKS[name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network of the gallery offers: a model and the data it is trained on."""
+"""What a network of the gallery offers: a model, the data it is scored on, and trained weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+
+from explorer.networks import weights
+
+_BATCH = 500  # images of one forward pass while a network is scored: bounds the memory of unfolded convolutions
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,37 @@ class Split:
     y_test: torch.Tensor
 
 
-class Network:
-    """A classification task: subclasses give `name`, `title`, `build` and `data`."""
+class ScoredNetwork:
+    """A trained network with a score on real inputs: subclasses give the attributes, `trained` and `score`."""
 
     name: ClassVar[str]
     title: ClassVar[str]
+    measure: ClassVar[str] = "accuracy"
+    """What `score` returns, a share of 1."""
+    digital_score: ClassVar[float]
+    """Score of the trained weights in floating point, as measured (docs/networks.md)."""
+    score_tolerance: ClassVar[float]
+    """How far another build of torch may stay below: sums in another order move samples that lie on a border."""
+    seeds: ClassVar[int] = 10
+    """Seeds of the table of converted networks."""
     threads: ClassVar[int] = 1
     """Threads that training gains from; small networks lose by more than one."""
+
+    def trained(self) -> torch.nn.Module:
+        """Return the digital model with its trained weights, in evaluation mode."""
+        raise NotImplementedError(f"{type(self).__name__}.trained: a network must define it.")
+
+    def probe(self) -> tuple[torch.Tensor, ...]:
+        """Return arguments of one small forward pass, with which two versions of the model are compared."""
+        raise NotImplementedError(f"{type(self).__name__}.probe: a network must define it.")
+
+    def score(self, model: torch.nn.Module) -> float:
+        """Return the score of ``model``, a digital or a converted one."""
+        raise NotImplementedError(f"{type(self).__name__}.score: a network must define it.")
+
+
+class Network(ScoredNetwork):
+    """A classification task that can be trained: subclasses give the attributes, `build` and `data`."""
 
     def build(self, seed: int) -> torch.nn.Module:
         """Return the digital model with its initial weights fixed by ``seed``."""
@@ -34,3 +62,26 @@ class Network:
     def data(self) -> Split:
         """Return the data; the same split on every call."""
         raise NotImplementedError(f"{type(self).__name__}.data: a network must define it.")
+
+    def trained(self) -> torch.nn.Module:
+        """Return the model with the weights that are shipped, in evaluation mode.
+
+        Raises
+        ------
+        StateError
+            If none are shipped.
+        """
+        return weights.load(self.name, self.build(0)).eval()
+
+    def probe(self) -> tuple[torch.Tensor, ...]:
+        """Return the first 32 test samples."""
+        return (self.data().x_test[:32],)
+
+    def score(self, model: torch.nn.Module) -> float:
+        """Return the share of the test samples that ``model`` classifies rightly; its mode is kept."""
+        split, training = self.data(), model.training
+        model.eval()
+        with torch.no_grad():
+            found = torch.cat([model(part).argmax(1) for part in split.x_test.split(_BATCH)])
+        model.train(training)
+        return (found == split.y_test).double().mean().item()

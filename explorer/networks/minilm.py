@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A transformer of full size: MiniLM-L6, which turns sentences into vectors, scored on word similarity."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import nn
+
+from explorer.networks import safetensors
+from explorer.networks.base import ScoredNetwork
+from explorer.networks.packages import MINILM, WORDSIM_353
+from explorer.networks.wordpiece import WordPiece
+
+_WIDTH, _INNER, _HEADS, _LAYERS = 384, 1536, 12, 6
+_VOCABULARY, _POSITIONS, _SEGMENTS = 30522, 512, 2
+_EPS = 1e-12
+
+_NAMES = {
+    "words": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings",
+    "segments": "embeddings.token_type_embeddings",
+    "norm": "embeddings.LayerNorm",
+}
+_BLOCK_NAMES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "out": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "widen": "intermediate.dense",
+    "narrow": "output.dense",
+    "norm": "output.LayerNorm",
+}
+
+
+class Block(nn.Module):
+    """Self-attention and two linear layers, normalised after each sum (J. Devlin et al., arXiv:1810.04805)."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(_WIDTH, _WIDTH) for _ in range(4))
+        self.attention_norm = nn.LayerNorm(_WIDTH, _EPS)
+        self.widen, self.narrow = nn.Linear(_WIDTH, _INNER), nn.Linear(_INNER, _WIDTH)
+        self.norm = nn.LayerNorm(_WIDTH, _EPS)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the states after this block, ``(N, steps, 384)`` as before it."""
+        x = self.attention_norm(x + self.out(self._mixed(x)))
+        return self.norm(x + self.narrow(nn.functional.gelu(self.widen(x))))
+
+    def _mixed(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = (_heads(layer(x)) for layer in (self.query, self.key, self.value))
+        shares = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).softmax(-1)
+        return (shares @ value).transpose(1, 2).flatten(2)
+
+
+def _heads(x: torch.Tensor) -> torch.Tensor:
+    """Return ``(N, steps, width)`` as ``(N, heads, steps, width / heads)``."""
+    return x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+
+
+class SentenceEncoder(nn.Module):
+    """Tokens ``(N, steps)``, all texts of one length, to unit vectors ``(N, 384)``: the mean over the last states."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(_VOCABULARY, _WIDTH)
+        self.positions = nn.Embedding(_POSITIONS, _WIDTH)
+        self.segments = nn.Embedding(_SEGMENTS, _WIDTH)
+        self.norm = nn.LayerNorm(_WIDTH, _EPS)
+        self.blocks = nn.Sequential(*(Block() for _ in range(_LAYERS)))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the vectors."""
+        places = torch.arange(tokens.shape[1])
+        x = self.words(tokens) + self.positions(places) + self.segments.weight[0]
+        return nn.functional.normalize(self.blocks(self.norm(x)).mean(1), dim=-1)
+
+
+class MiniLM(ScoredNetwork):
+    """MiniLM-L6, 22.6 M parameters of which 36 linear layers with 10.6 M become analog; the rest stays digital.
+
+    W. Wang et al., arXiv:2002.10957; fine-tuned for sentences as all-MiniLM-L6-v2. Embeddings, layer norms and
+    products inside attention are digital; the pooler, which takes no part in mean pooling, is left out.
+    Score: Spearman's correlation between cosines and the mean human judgement of the 353 pairs of words of WordSim-353
+    (L. Finkelstein et al., ACM TOIS 20, 116, 2002).
+    """
+
+    name = "minilm-l6"
+    title = "MiniLM-L6 on WordSim-353"
+    measure = "Spearman correlation"
+    digital_score = 0.729
+    score_tolerance = 0.001  # the reference has three digits
+
+    def trained(self) -> nn.Module:
+        """Return the encoder with the package's weights, in evaluation mode."""
+        kept = safetensors.read(MINILM.path() / "model.safetensors")
+        model = SentenceEncoder()
+        model.load_state_dict({own: kept[theirs] for own, theirs in map(_renamed, model.state_dict())})
+        return model.eval()
+
+    def probe(self) -> tuple[torch.Tensor, ...]:
+        """Return the tokens of the first words of one length."""
+        words, _, _ = _pairs()
+        return (next(iter(_by_length(words).values()))[1][:32],)
+
+    def score(self, model: nn.Module) -> float:
+        """Return Spearman's correlation; each word passes the model once, with words of the same length."""
+        from scipy.stats import spearmanr
+
+        words, pairs, judged = _pairs()
+        vectors = torch.zeros(len(words), _WIDTH)
+        with torch.no_grad():
+            for places, tokens in _by_length(words).values():
+                vectors[places] = model(tokens)
+        cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(-1)
+        return float(spearmanr(cosines.numpy(), judged).statistic)
+
+
+def _renamed(name: str) -> tuple[str, str]:
+    """Return the name of an entry of the state and its name in the package's file."""
+    parts = name.split(".")
+    if parts[0] == "blocks":
+        return name, f"encoder.layer.{parts[1]}.{_BLOCK_NAMES[parts[2]]}.{parts[3]}"
+    return name, f"{_NAMES[parts[0]]}.{parts[1]}"
+
+
+@functools.cache
+def _pairs() -> tuple[tuple[str, ...], torch.Tensor, list[float]]:
+    """Return all words, the pairs ``(353, 2)`` as places among them, and the judgements 0..10."""
+    lines = WORDSIM_353.path().read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    words = tuple(dict.fromkeys(word for row in rows for word in row[:2]))
+    place = {word: k for k, word in enumerate(words)}
+    return words, torch.tensor([[place[a], place[b]] for a, b, _ in rows]), [float(row[2]) for row in rows]
+
+
+@functools.cache
+def _by_length(words: tuple[str, ...]) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """Return places and tokens ``(N, steps)`` of the words, by number of steps: no padding, hence no mask."""
+    pieces = WordPiece.from_file(MINILM.path() / "vocab.txt")
+    found: dict[int, list[tuple[int, list[int]]]] = {}
+    for place, word in enumerate(words):
+        tokens = pieces.tokens(word)
+        found.setdefault(len(tokens), []).append((place, tokens))
+    return {
+        steps: (torch.tensor([p for p, _ in group]), torch.tensor([t for _, t in group]))
+        for steps, group in found.items()
+    }
