@@ -170,7 +170,10 @@ from torch import nn
 from engine.nn import convert, summary
 from engine.optim import AnalogSGD
 from engine.tiles import TileConfig
-resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
+def peak():
+    return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+def forget_peak():
+    open("/proc/self/clear_refs", "w").write("5")
 def build():
     return nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 8, 3), nn.Flatten(),
                          nn.Linear(8 * 28 * 28, 10))
@@ -179,23 +182,27 @@ def step(x):
     model = convert(build(), config)
     optimizer = AnalogSGD(model.parameters(), 0.01)
     model(x).square().sum().backward()
-    high = resident()
     optimizer.step()
-    return max(high, resident())
 step(torch.randn(1, 3, 32, 32))  # whatever is loaded late
 x = torch.randn(48, 3, 32, 32)
-before = resident()
-print(summary(build(), x, config).peak_bytes, step(x) - before)
+predicted = summary(build(), x, config).peak_bytes
+forget_peak()
+before = peak()
+step(x)
+print(predicted, peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read from /proc")
 def test_predicted_memory_is_near_what_a_process_takes():
-    """A step in a process of its own. It reads between calls, below the peak; the prediction is 1 to 2.5 times that."""
+    """One step, the kernel's own record of the peak. Measured: 0.78 of it is predicted, within 1 % from run to run.
+
+    What is not predicted are copies that torch makes on the way; the limit of 0.75 keeps that share from growing.
+    """
     done = subprocess.run([sys.executable, "-c", _STEP], capture_output=True, text=True, check=True)
     predicted, taken = map(int, done.stdout.split())
     assert taken > 40 << 20
-    assert 1 <= predicted / taken <= 2.5, f"predicted {predicted}, taken {taken}"
+    assert 0.75 <= predicted / taken <= 1.25, f"predicted {predicted}, taken {taken}"
 
 
 def test_training_after_a_summary_is_the_same():
