@@ -19,9 +19,7 @@ def signal_power(io: IOParameters, weights: torch.Tensor, x: torch.Tensor) -> fl
     return io.out_scale**2 * _weight_power(weights) * _mean_square(x)
 
 
-def error_powers(
-    io: IOParameters, weights: torch.Tensor, x: torch.Tensor, scale: torch.Tensor
-) -> dict[str, float]:
+def error_powers(io: IOParameters, weights: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> dict[str, float]:
     r"""Return the mean square error that each source adds to an output, output units squared.
 
     .. math:: \langle s^2 \rangle \left(\sigma_{out}^2 + \frac{\Delta_{out}^2}{12}

@@ -150,9 +150,7 @@ def _inputs(io: IOParameters, x: torch.Tensor, scale: torch.Tensor, rounds: torc
 def _dither(v: torch.Tensor, rounds: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Return the draws that rounded the inputs in each vector's last round, ``(batch, in)``."""
     blocks = 2 * (rounds.clamp(min=1) - 1)
-    rows = [
-        draws.lines("input_round", k, v.shape[1], int(block), uniform=True) - 0.5 for k, block in enumerate(blocks)
-    ]
+    rows = [draws.lines("input_round", k, v.shape[1], int(block), uniform=True) - 0.5 for k, block in enumerate(blocks)]
     return torch.stack(rows).float() if rows else v
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -178,7 +179,7 @@ def enob(snr: float) -> float:
 
     Examples
     --------
-    >>> enob(61.96)
+    >>> round(enob(61.96), 6)
     10.0
     """
     return (snr - _ENOB_OFFSET_DB) / _ENOB_STEP_DB
@@ -186,8 +187,8 @@ def enob(snr: float) -> float:
 
 def _decibels(signal: float, noise: float) -> float:
     if noise == 0:
-        return np.inf if signal > 0 else np.nan
-    return 10 * np.log10(signal / noise) if signal > 0 else -np.inf
+        return math.inf if signal > 0 else math.nan
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
 def _power(v: np.ndarray) -> float:
