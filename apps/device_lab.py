@@ -3,7 +3,7 @@
 
 from explorer import DeviceLab
 from explorer.labs.state import DeviceState
-from explorer.views.share import restore
+from explorer.views.takeaway import restore
 
 state = DeviceState()
 problem = restore(state)  # a link or a reload carries the whole state

@@ -84,11 +84,15 @@ class EditedModel(param.Parameterized):
         """End the slide: the slider was let go."""
         self._sliding = ()
 
+    def refuse(self, name: str, problem: str) -> None:
+        """Say why an entry for one parameter is not taken, one line."""
+        self.param.update(problem=problem, problem_field=name)
+
     def _change(self, values: dict[str, Any], *, continued: bool) -> bool:
         try:
             changed = self.model.copy(**values)
         except OhmscapeError as error:
-            self.param.update(problem=str(error), problem_field=next(iter(values)))
+            self.refuse(next(iter(values)), str(error))
             return False
         if changed != self.model:
             if not continued:

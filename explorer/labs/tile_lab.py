@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tile lab: what a periphery does to a product, live; the same in a page and in a notebook cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from panel.viewable import Viewable, Viewer
+
+from explorer.labs.tile_state import TileState
+from explorer.views import theme
+from explorer.views.bits_field import BitsField
+from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
+from explorer.views.parameters import ParameterPanel
+from explorer.views.periphery_picker import PeripheryPicker
+from explorer.views.product import ProductView
+from explorer.views.product_share import ProductShare
+
+TITLE = "Ohmscape tile lab"
+_NOTEBOOK_SIDE_PX = 330
+_ROWS = {"inp_res": BitsField, "out_res": BitsField}
+_OPEN = (0, 3, 4)  # tile, input, output
+
+
+class TileLab(Viewer):
+    """Everything about one product on one page.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the periphery to begin with (``engine.tiles.periphery_presets.names()``).
+    state : TileState, optional
+        Show this state instead of a new one.
+    **values
+        Parameters of `explorer.experiments.mvm_error.MvmError`, such as ``n_vectors``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such preset, or a value breaks its rule.
+
+    Examples
+    --------
+    >>> lab = TileLab(preset="eight_bits", out_features=64, in_features=64)
+    >>> lab.state.set(out_noise=0.1)
+    True
+    """
+
+    def __init__(self, preset: str = "default", state: TileState | None = None, **values: Any):
+        super().__init__()
+        prepare_notebook()
+        self.state = TileState(preset, **values) if state is None else state
+        self._gate = Gate(self.state)
+
+    def __panel__(self) -> Viewable:
+        return cell(self._body(), self._gate) if in_notebook() else theme.root(self._body())
+
+    def _body(self) -> Viewable:
+        side = pn.Column(*self._side(), width=_NOTEBOOK_SIDE_PX, margin=(0, theme.GAP, 0, 0))
+        return pn.Row(side, self._main(), sizing_mode="stretch_width")
+
+    def page(self, problem: str = "") -> Viewable:
+        """Return the served page: header, sidebar with the parameters, main area with the plots.
+
+        Parameters
+        ----------
+        problem : str
+            What went wrong on the way here, such as a link that cannot be read; shown above the plots.
+        """
+        side = pn.Column(*self._side(), sizing_mode="stretch_width", margin=(12, theme.GAP))
+        main = self._main()
+        if problem:
+            main.insert(0, theme.error_box(problem, "The link could not be restored."))
+        return theme.page(TITLE, sidebar=[side], main=[main])
+
+    def _side(self) -> list[Viewer]:
+        return [PeripheryPicker(self.state), ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)]
+
+    def _main(self) -> pn.Column:
+        product, share = ProductView(self.state), ProductShare(self.state)
+        sections = theme.tabs(
+            ("Product", product),
+            ("Share", share.view),
+            dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
+        )
+        layout = {"sizing_mode": "stretch_width", "styles": {"gap": f"{theme.GAP}px"}, "margin": 0}
+        return pn.Column(sections, *share.carriers, **layout)
