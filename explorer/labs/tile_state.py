@@ -44,8 +44,8 @@ class FlatProduct:
 
     @staticmethod
     def fields() -> list[str]:
-        """Return the names of all parameters in the order of their definition."""
-        return [*MvmError.fields(), *IOParameters.fields()]
+        """Return the names of all parameters: tile, test vectors with their seed, periphery."""
+        return [*(n for n in MvmError.fields() if n != "seed"), "seed", *IOParameters.fields()]
 
     @staticmethod
     def describe(name: str) -> dict[str, Any]:

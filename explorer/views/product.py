@@ -15,7 +15,7 @@ from explorer.views.live import LatestWins
 from explorer.views.matrix_entry import MatrixEntry
 from explorer.views.numbers import fixed, percent
 from explorer.views.product_data import Product, multiply
-from explorer.views.product_plots import CodePlot, ErrorPlot, RoundsPlot, TransferPlot, WeightPlot
+from explorer.views.product_plots import HEIGHT, CodePlot, ErrorPlot, RoundsPlot, TransferPlot, WeightPlot
 
 _EXACT = "The product is exact but for single precision."
 
@@ -37,7 +37,7 @@ class ProductView(Viewer):
         self.rounds, self.weights = RoundsPlot(), WeightPlot()
         self.matrix = MatrixEntry(state)
         self.tiles = theme.html(margin=(12, 0, 4, 0))
-        self.sources = theme.html()
+        self.sources = theme.html(min_height=HEIGHT)
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
         panes = tuple(plot.pane for plot in self._plots())
@@ -64,7 +64,7 @@ class ProductView(Viewer):
             theme.card("Where the error comes from", self.sources,
                        subtitle="Estimated share of each source, and the ratio it alone would allow"),
             theme.card("Repetitions", self.rounds.view,
-                       subtitle="Bound management repeats a vector with smaller inputs while an output clips"),
+                       subtitle="Bound management: again with smaller inputs while an output clips"),
             theme.card("Input converter", self.dac.view, subtitle="How often the DAC gave each code"),
             theme.card("Output converter", self.adc.view, subtitle="How often the ADC gave each code, last round"),
             theme.card("Weights", self.weights.view, self.matrix),

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 import panel as pn
-from bokeh.models import ColumnDataSource
+from bokeh.models import BasicTicker, ColumnDataSource
 
 from explorer.views import theme
 from explorer.views.framed_plot import FramedPlot, put
 from explorer.views.product_data import Columns, Ends, Product
 from explorer.views.ranges import round_out, set_range
 
-_HEIGHT, _LOW = 320, 230
+_TALL, HEIGHT = 320, 230
 _BARS = {"left": [], "right": [], "count": []}
 
 
@@ -20,17 +20,17 @@ class TransferPlot(FramedPlot):
     """Analog against exact output: points where there are few, a picture of their density where there are many."""
 
     def __init__(self):
-        super().__init__(("Exact output", "out"), ("Analog output", "out"), _HEIGHT, [
+        super().__init__(("Exact output", "out"), ("Analog output", "out"), _TALL, [
             ("outputs", theme.MODEL, "dot"), ("identity", theme.NOMINAL, "dashed"),
         ])  # fmt: skip
         self.points = ColumnDataSource({"ideal": [], "analog": []})
         self.density = ColumnDataSource({"image": [], "low": [], "size": []})
         self.identity = ColumnDataSource({"low": [], "high": []})
+        self.figure.segment("low", "low", "high", "high", source=self.identity, line_color=theme.NOMINAL, line_width=2,
+                            line_dash=[6, 3])  # fmt: skip
         self.figure.image_rgba("image", x="low", y="low", dw="size", dh="size", source=self.density)
         self.figure.scatter("ideal", "analog", source=self.points, size=4, line_color=None, fill_color=theme.MODEL,
                             fill_alpha=0.5)  # fmt: skip
-        self.figure.segment("low", "low", "high", "high", source=self.identity, line_color=theme.NOMINAL, line_width=2,
-                            line_dash=[6, 3])  # fmt: skip
 
     def draw(self, found: Product) -> None:
         """Show a product."""
@@ -76,7 +76,7 @@ class ErrorPlot(BarPlot):
     """Histogram of the error and the gaussian of the same spread; a word where there is no error."""
 
     def __init__(self):
-        super().__init__(("Error of an output", "out"), ("Outputs", "1"), _HEIGHT, [
+        super().__init__(("Error of an output", "out"), ("Outputs", "1"), _TALL, [
             ("measured", theme.MODEL, "block"), ("gaussian of the same spread", theme.NOMINAL, "line"),
         ], theme.MODEL)  # fmt: skip
         self.curve = ColumnDataSource({"error": [], "count": []})
@@ -100,7 +100,7 @@ class CodePlot(BarPlot):
     """How often each code of a converter was given; why there are none where it is off."""
 
     def __init__(self, name: str, counted: str):
-        super().__init__((f"{name} code", "1"), (counted, "1"), _LOW, [
+        super().__init__((f"{name} code", "1"), (counted, "1"), HEIGHT, [
             ("codes", theme.MODEL, "block"), ("clipped", theme.NOMINAL, "block"),
         ], theme.MODEL, theme.NOMINAL)  # fmt: skip
         self.name = name
@@ -120,7 +120,8 @@ class RoundsPlot(BarPlot):
     """How many products each vector took."""
 
     def __init__(self):
-        super().__init__(("Products made for a vector", "1"), ("Vectors", "1"), _LOW, [], theme.MODEL)
+        super().__init__(("Products made for a vector", "1"), ("Vectors", "1"), HEIGHT, [], theme.MODEL)
+        self.figure.xaxis.ticker = BasicTicker(min_interval=1)  # there are no halves of a product
 
     def draw(self, found: Product) -> None:
         """Show a product."""
@@ -133,7 +134,7 @@ class WeightPlot(BarPlot):
     _LEGEND = [("stored", theme.MODEL, "block"), ("asked for", theme.NOMINAL, "line")]
 
     def __init__(self):
-        super().__init__(("Weight", "w"), ("Crosspoints", "1"), _LOW, self._LEGEND[:1], theme.MODEL)
+        super().__init__(("Weight", "w"), ("Crosspoints", "1"), HEIGHT, self._LEGEND[:1], theme.MODEL)
         self.targets = ColumnDataSource({"w": [], "count": []})
         self.figure.step("w", "count", source=self.targets, line_color=theme.NOMINAL, line_width=1.5, mode="after")
 
