@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Analog-to-digital converters by circuit: ideal, ramp, successive approximation. docs/physics/circuit.md, 3.
+
+A converter of b bits has the codes ``-(2^(b-1) - 1) .. 2^(b-1) - 1`` at equal steps, the top one at full scale, as the
+tile's converters have; unsigned it has ``0 .. 2^b - 1``. What differs from converter to converter is a function of the
+seed, so a chip keeps its errors; columns that share a converter share them. How good one is: `engine.tiles.linearity`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from engine.errors import ParameterError, say
+from engine.quantity import Flag, Model, Quantity
+from engine.tiles.arrays import fixed_normals, fresh_normals, real
+
+_ASSUMED = "assumed (off)"
+_ON = (0, None)
+
+
+class Converter(Model):
+    """What all converters have: resolution, range, and which columns share one.
+
+    Subclasses say how values in steps become whole numbers of steps (`decide`).
+    """
+
+    # fmt: off
+    bits = Quantity(8, bounds=(1, 16), softbounds=(3, 12), integer=True, unit="bit", group="Codes",
+                    source="assumed: usual for the readout of arrays", doc="Resolution.")
+    full_scale = Quantity(1.0, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(0.1, 10), unit="out",
+                          group="Codes", source="assumed", doc="Input that the top code stands for.")
+    signed = Flag(True, group="Codes", source="assumed: as the tile's converters",
+                  doc="Codes on both sides of an exact zero; otherwise from zero up.")
+    sharing = Quantity(1, bounds=_ON, softbounds=(0, 16), integer=True, unit="columns", group="Codes",
+                       source="assumed: one for each column",
+                       doc="Neighbouring columns that take turns with one converter; 0 is one for all.")
+    # fmt: on
+
+    title = "Converter"
+
+    def check(self) -> None:
+        """Raise `ParameterError` for signed codes of one bit."""
+        super().check()
+        if self.signed and self.bits < 2:
+            name = f"{type(self).__name__}.bits"
+            raise ParameterError(say(name, self.bits, "has no signed codes", "2 .. 16", "Set signed to False."))
+
+    @property
+    def top(self) -> int:
+        """The largest code."""
+        return 2 ** (int(self.bits) - int(self.signed)) - 1
+
+    @property
+    def bottom(self) -> int:
+        """The smallest code."""
+        return -self.top if self.signed else 0
+
+    @property
+    def step(self) -> float:
+        """Input between two codes, in the unit of `full_scale`."""
+        return self.full_scale / self.top
+
+    def codes(self, values: ArrayLike, *, seed: int = 0, first: int = 0) -> np.ndarray:
+        """Return the codes of ``values``.
+
+        Parameters
+        ----------
+        values : array_like
+            ``(samples, columns)``, in the unit of `full_scale`.
+        seed : int
+            Of the converters' own errors and of their noise.
+        first : int
+            Number of the first sample in the life of the converters, for their noise.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 ``(samples, columns)``, from `bottom` to `top`: values beyond the range give the last code (see
+            `clipped`).
+        """
+        v = real(values, "values", {"samples": None, "columns": None})
+        return np.clip(self.decide(v / self.step, seed, first), self.bottom, self.top).astype(np.int64)
+
+    def values_of(self, codes: ArrayLike) -> np.ndarray:
+        """Return the inputs that codes stand for, in the unit of `full_scale`."""
+        return np.asarray(codes) * self.step
+
+    def clipped(self, values: ArrayLike) -> np.ndarray:
+        """Return where an input is beyond the last code by more than half a step, bool like ``values``."""
+        v = np.asarray(values, float) / self.step
+        return (v > self.top + 0.5) | (v < self.bottom - 0.5)
+
+    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Return the whole numbers of steps that the circuit finds for ``(samples, columns)`` in steps."""
+        raise NotImplementedError
+
+    def of_columns(self, columns: int) -> np.ndarray:
+        """Return the number of the converter of each column, ``(columns,)``."""
+        return np.arange(columns) // int(self.sharing) if self.sharing else np.zeros(columns, int)
+
+    def count(self, columns: int) -> int:
+        """Return how many converters serve ``columns`` columns."""
+        return -(-columns // int(self.sharing)) if self.sharing else 1
+
+
+class IdealConverter(Converter):
+    """Rounds to the nearest code, half way to the even one.
+
+    Examples
+    --------
+    >>> IdealConverter(bits=4).codes([[0.5, -2.0, 0.07]])
+    array([[ 4, -7,  0]])
+    """
+
+    title = "Ideal"
+
+    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Return the nearest whole numbers."""
+        return np.rint(steps)
+
+
+class CircuitConverter(Converter):
+    """What both circuits have: offset, gain, noise of the comparator. Half way between two codes the lower one wins."""
+
+    # fmt: off
+    offset_std = Quantity(0.0, bounds=_ON, softbounds=(0, 4), unit="LSB", group="Errors", source=_ASSUMED,
+                          doc="Spread of the comparators' offsets, drawn once.")
+    gain_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.1), group="Errors", source=_ASSUMED,
+                        doc="Relative spread of the gain (of a ramp: its slope) over converters, drawn once.")
+    noise_std = Quantity(0.0, bounds=_ON, softbounds=(0, 2), unit="LSB", group="Errors", source=_ASSUMED,
+                         doc="Noise of a conversion, fresh each time.")
+    # fmt: on
+
+    def received(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Return what the comparators see of ``(samples, columns)``: gain, offset and noise applied, in steps."""
+        samples, columns = steps.shape
+        gain = 1 + self.gain_std * self._drawn(seed, "gain", columns)[self.of_columns(columns)]
+        seen = steps * gain + self.offset_std * self._offsets(seed, columns)
+        if self.noise_std:
+            seen = seen + self.noise_std * fresh_normals(seed, "conversion", first, samples, columns)
+        return seen
+
+    def _offsets(self, seed: int, columns: int) -> np.ndarray:
+        """Return the draw of each column's comparator, ``(columns,)``: columns that share one have the same."""
+        return self._drawn(seed, "offset", columns)[self.of_columns(columns)]
+
+    def _drawn(self, seed: int, name: str, columns: int, *more: int) -> np.ndarray:
+        return fixed_normals(seed, f"converter {name}", self.count(columns), *more)
+
+
+class RampConverter(CircuitConverter):
+    r"""Counts the steps of a rising ramp until it passes the input; every column has a comparator of its own.
+
+    The k-th step of a ramp is :math:`1 + \sigma \xi_k` of the nominal one, and the sum runs from mid-range. Columns
+    that share a ramp share its slope and its steps.
+
+    Examples
+    --------
+    >>> RampConverter(bits=4, bow=0.1).codes([[0.5, -0.5]])
+    array([[ 3, -4]])
+    """
+
+    title = "Ramp"
+
+    # fmt: off
+    step_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.2), group="Ramp", source=_ASSUMED,
+                        doc="Relative spread of single steps of a ramp, drawn once: their sum bends it at random.")
+    bow = Quantity(0.0, bounds=(-0.25, 0.25), softbounds=(-0.05, 0.05), group="Ramp", source=_ASSUMED,
+                   doc="How far mid-range lies above the line through the ends, over half the range; a parabola.")
+    # fmt: on
+
+    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Return the code at which each value is reached."""
+        seen = self.received(steps, seed, first)
+        ramps, own = self.thresholds(seed, steps.shape[1]), self.of_columns(steps.shape[1])
+        found = np.empty(steps.shape)
+        for column, k in enumerate(own):
+            found[:, column] = np.searchsorted(ramps[k], seen[:, column], side="left")
+        return found + self.bottom
+
+    def thresholds(self, seed: int, columns: int) -> np.ndarray:
+        """Return the ramps' levels between the codes, in steps, ``(converters, codes - 1)``."""
+        nominal = np.arange(self.bottom, self.top) + 0.5
+        middle, half = (self.top + self.bottom) / 2, (self.top - self.bottom) / 2
+        bent = nominal + self.bow * half * (1 - ((nominal - middle) / half) ** 2)
+        walk = self.step_std * self._drawn(seed, "steps", columns, len(nominal)).cumsum(1)
+        # Where a ramp falls back, its highest point so far has stopped the counter already.
+        return np.maximum.accumulate(bent + walk - walk[:, [len(nominal) // 2]], axis=1)
+
+    def _offsets(self, seed: int, columns: int) -> np.ndarray:
+        return fixed_normals(seed, "converter comparators", columns)
+
+
+class SarConverter(CircuitConverter):
+    r"""Successive approximation with binary weighted capacitors.
+
+    Capacitor k is :math:`2^k (1 + \sigma 2^{-k/2} \xi_k)` units, as the sum of :math:`2^k` unit capacitors would be.
+    The level of a code is the sum of its capacitors over that of all, with a terminating unit. From the top bit down,
+    a bit stays if the input is above the level. The step at mid-range has a spread of
+    :math:`\sigma \sqrt{2^b - 1}` LSB.
+
+    Examples
+    --------
+    >>> SarConverter(bits=4).codes([[0.5, -0.5]])
+    array([[ 3, -4]])
+    """
+
+    title = "Successive approximation"
+
+    # fmt: off
+    capacitor_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.1), group="Capacitors", source=_ASSUMED,
+                             doc="Relative spread of a unit capacitor, drawn once.")
+    # fmt: on
+
+    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
+        """Return the codes after one decision for each bit."""
+        levels, own = self.capacitors(seed, steps.shape[1]), self.of_columns(steps.shape[1])
+        zero = 2 ** (int(self.bits) - 1) if self.signed else 0
+        seen = self.received(steps, seed, first) + 0.5 + zero  # decisions lie half way between codes
+        code, level = np.zeros(steps.shape), np.zeros(steps.shape)
+        for k in reversed(range(int(self.bits))):
+            trial = level + levels[own, k]
+            stays = seen > trial
+            code, level = code + 2**k * stays, np.where(stays, trial, level)
+        return code - zero
+
+    def capacitors(self, seed: int, columns: int) -> np.ndarray:
+        """Return what each bit adds to the level, in steps, ``(converters, bits)``, the lowest bit first."""
+        units = np.append(2.0 ** np.arange(int(self.bits)), 1.0)
+        drawn = self._drawn(seed, "capacitors", columns, len(units))
+        own = units * (1 + self.capacitor_std / np.sqrt(units) * drawn)
+        return own[:, :-1] * (units.sum() / own.sum(1, keepdims=True))
+
+
+CONVERTERS: dict[str, type[Converter]] = {"ideal": IdealConverter, "ramp": RampConverter, "sar": SarConverter}
