@@ -16,6 +16,7 @@ from explorer.views.parameters import ParameterPanel
 from explorer.views.periphery_picker import PeripheryPicker
 from explorer.views.product import ProductView
 from explorer.views.product_share import ProductShare
+from explorer.views.wires import WireView
 
 TITLE = "Ohmscape tile lab"
 _NOTEBOOK_SIDE_PX = 330
@@ -81,6 +82,7 @@ class TileLab(Viewer):
         product, share = ProductView(self.state), ProductShare(self.state)
         sections = theme.tabs(
             ("Product", product),
+            ("Wires", WireView(self.state.wires)),
             ("Share", share.view),
             dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
         )

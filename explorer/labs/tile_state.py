@@ -10,6 +10,7 @@ import param
 from engine.devices import Device
 from engine.tiles import IOParameters, periphery_presets
 from explorer.experiments.mvm_error import MvmError
+from explorer.experiments.wire_loss import WireLoss
 from explorer.labs.history import EditedModel
 
 
@@ -65,10 +66,38 @@ class FlatProduct:
         return FlatProduct(self.experiment.copy(**own))
 
 
+class WireState(EditedModel):
+    """The array whose wires are looked at; views watch ``revision``."""
+
+    holds = "array"
+    noun = "array"
+
+    array: WireLoss = param.ClassSelector(class_=WireLoss, doc="The last valid array.")  # type: ignore[assignment]
+
+    def __init__(self, **values):
+        super().__init__(WireLoss(**values))
+
+    def to_query(self) -> dict[str, Any]:
+        """Return what differs from the defaults."""
+        plain = WireLoss().values()
+        return {n: v for n, v in self.array.values().items() if v != plain[n]}
+
+    def from_query(self, query: dict[str, Any]) -> None:
+        """Restore what `to_query` gave; raises `ParameterError` for a value that breaks its rule."""
+        array = WireLoss(**query)
+        self._begin("", WireLoss())
+        self._show("", array)
+
+
 class TileState(EditedModel):
     """The product under study; views watch ``revision``.
 
     ``product`` is replaced, never mutated. ``preset`` names the periphery it started from.
+
+    Attributes
+    ----------
+    wires : WireState
+        The array of the wires' tab.
     """
 
     holds = "product"
@@ -78,6 +107,7 @@ class TileState(EditedModel):
 
     def __init__(self, preset: str = "default", **values):
         super().__init__(FlatProduct(MvmError(forward=periphery_presets.load(preset), **values)), preset)
+        self.wires = WireState()
 
     @property
     def experiment(self) -> MvmError:
@@ -109,7 +139,7 @@ class TileState(EditedModel):
             told["matrix"] = self.experiment.matrix
         if self.experiment.device != base.device:
             told["device"] = self.experiment.device.to_dict()
-        return told
+        return told | ({"wires": wires} if (wires := self.wires.to_query()) else {})
 
     def from_query(self, query: dict[str, Any]) -> None:
         """Restore what `to_query` gave.
@@ -125,5 +155,6 @@ class TileState(EditedModel):
             others["device"] = Device.from_dict(query["device"])
         start = FlatProduct(MvmError(forward=periphery_presets.load(preset)))
         changed = start.copy(**others, **query.get("changed", {}))
+        self.wires.from_query(query.get("wires", {}))
         self._begin(preset, start)
         self._show(preset, changed)

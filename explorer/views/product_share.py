@@ -32,7 +32,9 @@ class ProductShare(Viewer):
         self.carriers = [*self._address.carriers, self.snippet.held]
         self.view = self._layout()
         self._show()
-        state.param.watch(Settled(self._show).changed, "revision")
+        settled = Settled(self._show)
+        for one in (state, state.wires):
+            one.param.watch(settled.changed, "revision")
 
     def __panel__(self) -> Viewable:
         return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)
