@@ -48,6 +48,10 @@ class CudaError(OhmscapeError, RuntimeError):
     """A GPU cannot be used; the message says what is missing."""
 
 
+class CapacityError(OhmscapeError, MemoryError):
+    """Something would need more memory than there is; raised before it is taken."""
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean ...?`` with up to three known names close to ``name``, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

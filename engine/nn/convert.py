@@ -1,159 +1,289 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a digital model to an analog one, and its checkpoints."""
+"""From a digital model to an analog one, and back."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
+from torch import nn
 
-from engine.errors import ConfigMismatch, ParameterError, ShapeError, say
-from engine.nn.linear import AnalogLinear
+from engine.errors import CapacityError, ParameterError, near_miss, say
+from engine.nn.kinds import ANALOG, KINDS, Kind, is_analog, outermost
+from engine.nn.memory import available_memory, shown, tile_bytes
+from engine.nn.report import why_digital
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
 
+Rules = Mapping[type[nn.Module] | str, TileConfig | None]
 
-def convert(model: torch.nn.Module, config: TileConfig, *, seed: int = 0) -> torch.nn.Module:
-    """Return a copy of ``model`` with every ``torch.nn.Linear`` on an analog tile.
+
+def convert(
+    model: nn.Module,
+    config: TileConfig,
+    *,
+    rules: Rules | None = None,
+    exclude: Iterable[str] = (),
+    seed: int = 0,
+) -> nn.Module:
+    """Return a copy of ``model`` with its layers on analog tiles.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Left unchanged. Layers of other kinds stay digital.
+        Left unchanged. Linear and convolutional layers, RNN, LSTM, GRU, their cells and multi-head attention become
+        analog; everything else stays digital (`engine.nn.conversion_report` says why).
     config : TileConfig
-        Used for every layer.
+        Used for every layer that no rule names.
+    rules : mapping, optional
+        From a layer's class, or a pattern of names (``"encoder.*"``; one that fits a module fits all inside), to a
+        configuration, or to None: stays digital. Patterns go before classes, earlier ones before later ones. A rule
+        for a subclass of a convertible class converts it as that class.
+    exclude : iterable of str
+        Patterns of names that stay digital; they go before all rules.
     seed : int
         Each layer gets a seed derived from this one and its name.
 
     Returns
     -------
     torch.nn.Module
-        Weights are written to the devices, hence clipped to their bounds and subject to write noise.
+        Weights are written to the devices, hence clipped to their bounds and subject to write noise. Frozen parameters
+        stay frozen.
 
     Raises
     ------
     ParameterError
-        If the model has no ``torch.nn.Linear``, or two of them share one weight.
+        If no layer can be analog, a layer's weight is also another's, or a pattern or rule fits nothing.
+    CapacityError
+        If the tiles will not fit in the memory that is free; nothing has been made then.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    >>> analog = convert(model, TileConfig("idealized_symmetric"), rules={"2": None})
+    >>> [type(layer).__name__ for layer in analog]
+    ['AnalogConv2d', 'Flatten', 'Linear']
     """
-    if isinstance(model, torch.nn.Linear):
-        return _analog(model, config, derive_seed(seed, "layer", ""))
-    twin = copy.deepcopy(model)
-    found = {name: m for name, m in twin.named_modules() if type(m) is torch.nn.Linear}
-    _check_convertible(model, found)
-    new = {layer: _analog(layer, config, derive_seed(seed, "layer", name)) for name, layer in found.items()}
-    for name, layer in list(twin.named_modules(remove_duplicate=False)):  # one layer may stand under several names
-        if layer in new:
-            parent, _, leaf = name.rpartition(".")
-            setattr(twin.get_submodule(parent), leaf, new[layer])
+    choices = _choices(model, config, rules, exclude)
+    chosen = {name: c for name, c in choices.items() if c.config is not None}
+    _refuse_shared(model, chosen)
+    _check_memory(chosen)
+    # Where the copy would copy a layer it finds the analog one: under every name and reference that the layer has.
+    memo: dict[int, Any] = {
+        id(c.module): c.kind.to_analog(c.module, c.config, derive_seed(seed, "layer", name))
+        for name, c in chosen.items()
+    }
+    twin = copy.deepcopy(model, memo)
+    twin.__dict__["_kept_digital"] = {name: c.reason for name, c in choices.items() if c.config is None}
+    _leave_fast_paths(twin)
     return twin
 
 
-def _check_convertible(model: torch.nn.Module, found: dict[str, torch.nn.Linear]) -> None:
-    if not found:
-        raise ParameterError(
-            say(
-                "convert.model",
-                type(model).__name__,
-                "has no layer that can be analog",
-                "torch.nn.Linear",
-                "Pass a model with linear layers.",
-            )
-        )
-    owners: dict[int, str] = {}
-    for name, layer in found.items():
-        other = owners.setdefault(id(layer.weight), name)
-        if other != name:
+def configurations(
+    model: nn.Module, config: TileConfig, rules: Rules | None = None, exclude: Iterable[str] = ()
+) -> dict[str, TileConfig]:
+    """Return the configuration of every layer that `convert` would put on tiles, by name; raises what it would."""
+    choices = _choices(model, config, rules, exclude)
+    return {name: c.config for name, c in choices.items() if c.config is not None}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What becomes of one layer: a configuration, or a reason to stay digital."""
+
+    module: nn.Module
+    kind: Kind | None
+    config: TileConfig | None
+    reason: str = ""
+
+
+class _Rules:
+    """Rules of a conversion; each name pattern has to fit something."""
+
+    def __init__(self, rules: Rules):
+        for key, value in rules.items():
+            known = isinstance(key, str) or (isinstance(key, type) and issubclass(key, nn.Module))
+            if not known or not (value is None or isinstance(value, TileConfig)):
+                raise ParameterError(
+                    f"convert.rules: {key!r} to {value!r} is no rule (allowed: a class of layers or a pattern of names "
+                    "to a TileConfig or None). Write rules={'head': None}."
+                )
+        self.names = {k: v for k, v in rules.items() if isinstance(k, str)}
+        self.classes = {k: v for k, v in rules.items() if not isinstance(k, str)}
+
+    def check(self, names: list[str]) -> None:
+        """Raise unless every pattern fits a name."""
+        for pattern in self.names:
+            if not any(fits(name, pattern) for name in names):
+                hint = near_miss(pattern, names) or " Names are those of model.named_modules()."
+                raise ParameterError(
+                    say("convert.rules", pattern, "fits no layer", "patterns of the model's names", hint.strip())
+                )
+
+    def check_used(self, chosen: Mapping[str, Any]) -> None:
+        """Raise unless every pattern with a configuration fits a layer that becomes analog."""
+        for pattern, config in self.names.items():
+            if config is not None and not any(fits(name, pattern) for name in chosen):
+                rule, allowed = "fits no layer that can be analog", "patterns of such layers"
+                raise ParameterError(say("convert.rules", pattern, rule, allowed, "Leave this rule out."))
+
+    def find(self, name: str, module: nn.Module, config: TileConfig) -> tuple[TileConfig | None, str]:
+        """Return the configuration of a layer, and the rule that keeps it digital."""
+        for pattern, found in self.names.items():
+            if fits(name, pattern):
+                return found, f"kept digital by the rule {pattern!r}"
+        for cls, found in self.classes.items():
+            if type(module) is cls:
+                return found, f"kept digital by the rule {cls.__name__}"
+        return config, ""
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Return whether a pattern fits a name, or that of a module around it."""
+    parts = name.split(".")
+    return any(fnmatchcase(".".join(parts[:k]), pattern) for k in range(1, len(parts) + 1))
+
+
+def _choices(model: nn.Module, config: TileConfig, rules: Rules | None, exclude: Iterable[str]) -> dict[str, _Choice]:
+    """Return what becomes of every layer that has an analog form, and of every other one with parameters."""
+    kept = dict.fromkeys((exclude,) if isinstance(exclude, str) else exclude)
+    found = _Rules(kept | {key: value for key, value in (rules or {}).items() if key not in kept})
+    found.check(list(dict(model.named_modules())))
+    choices = _walk(model, config, found)
+    chosen = {name: c for name, c in choices.items() if c.config is not None}
+    _check_convertible(model, choices, chosen)
+    found.check_used(chosen)
+    return choices
+
+
+def _walk(model: nn.Module, config: TileConfig, rules: _Rules) -> dict[str, _Choice]:
+    found: dict[str, _Choice] = {}
+    inside: set[int] = set()
+    for name, module in model.named_modules():
+        if id(module) in inside:
+            continue
+        choice = _choice(name, module, config, rules)
+        if choice is not None:
+            found[name] = choice
+        if choice is not None and choice.kind is not None:  # what stands inside a layer goes with it
+            inside |= {id(m) for m in module.modules()}
+    return found
+
+
+def _choice(name: str, module: nn.Module, config: TileConfig, rules: _Rules) -> _Choice | None:
+    named = type(module) in rules.classes
+    kind = next((KINDS[c] for c in type(module).__mro__ if c in KINDS), None) if named else KINDS.get(type(module))
+    if kind is None:
+        if named and rules.classes[type(module)] is not None:
+            allowed = ", ".join(cls.__name__ for cls in KINDS)
             raise ParameterError(
-                f"convert.model: layers {other}, {name} share one weight, but tiles cannot (allowed: a weight of its "
-                "own for each layer). Untie them, or use one module twice."
+                say("convert.rules", type(module).__name__, "has no analog form", allowed, "Leave this rule out.")
             )
+        owns = any(True for _ in module.parameters(recurse=False))
+        return _Choice(module, None, None, why_digital(module)) if owns and not is_analog(module) else None
+    chosen, reason = rules.find(name, module, config)
+    if chosen is None:
+        return _Choice(module, kind, None, reason)
+    obstacle = kind.obstacle(module)
+    return _Choice(module, kind, None, obstacle) if obstacle else _Choice(module, kind, chosen)
 
 
-def _analog(layer: torch.nn.Linear, config: TileConfig, seed: int) -> AnalogLinear:
-    new = AnalogLinear(layer.in_features, layer.out_features, layer.bias is not None, config=config, seed=seed)
-    new.tile.set_weights(layer.weight.detach())
-    if layer.bias is not None:
-        with torch.no_grad():
-            new.bias.copy_(layer.bias)
-    return new.train(layer.training)
+def any_analog(model: nn.Module) -> bool:
+    """Return whether a layer of a model is on tiles."""
+    return any(map(is_analog, model.modules()))
 
 
-def analog_layers(model: torch.nn.Module) -> dict[str, AnalogLinear]:
-    """Return the analog layers of a model by name."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, AnalogLinear)}
+def _check_convertible(model: nn.Module, choices: dict[str, _Choice], chosen: dict[str, _Choice]) -> None:
+    if chosen:
+        return
+    kept = [f"{name or type(model).__name__} {c.reason}" for name, c in choices.items() if c.kind is not None]
+    remedy = f"It has {'; '.join(kept[:3])}." if kept else "Pass a model with such layers."
+    allowed = ", ".join(f"torch.nn.{cls.__name__}" for cls in KINDS)
+    raise ParameterError(say("convert.model", type(model).__name__, "has no layer that can be analog", allowed, remedy))
 
 
-def load_state(model: torch.nn.Module, state: dict[str, Any], *, config: str = "same") -> None:
-    """Load a ``state_dict()`` into a model with analog layers, saying what happens to their configuration.
+def _refuse_shared(model: nn.Module, chosen: dict[str, _Choice]) -> None:
+    """Raise where a parameter of a layer that becomes analog belongs to a second module."""
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        for p in module.parameters(recurse=False):
+            owners.setdefault(id(p), []).append(name)
+    for name, choice in chosen.items():
+        for p in choice.module.parameters():
+            if len(owners[id(p)]) > 1:
+                raise ParameterError(
+                    f"convert.model: layers {', '.join(owners[id(p)])} share one weight, but tiles cannot (allowed: a "
+                    f"weight of its own for each layer). Untie them, use one module twice, or exclude {name!r}."
+                )
+
+
+def _check_memory(chosen: dict[str, _Choice]) -> None:
+    """Raise before tiles are made that will not fit."""
+    needed = sum(
+        tile_bytes(
+            c.config.device, sum(w.numel() for product in c.kind.products(c.module) for w in product.values()[:1])
+        )
+        for c in chosen.values()
+    )
+    available = available_memory()
+    if available is not None and needed > available:
+        raise CapacityError(
+            f"convert.model = {shown(needed)} of tiles: more than is free (allowed: {shown(available)}). "
+            "Exclude layers, choose a device with fewer per-device values, or take a larger machine."
+        )
+
+
+def _leave_fast_paths(model: nn.Module) -> None:
+    """Keep torch's encoders from multiplying by the weights themselves, past converters and noise."""
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer) and any_analog(module):
+            module.activation_relu_or_gelu = 0
+        if isinstance(module, nn.TransformerEncoder) and any_analog(module):
+            module.use_nested_tensor = False
+
+
+def to_digital(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` with torch's own layers in place of analog ones.
 
     Parameters
     ----------
     model : torch.nn.Module
-    state : dict
-        Of ``model.state_dict()``.
-    config : {"same", "saved", "keep"}
-        If a saved tile configuration differs from the model's: refuse and show the difference, take the saved
-        one, or keep the model's own.
+        Left unchanged.
+
+    Returns
+    -------
+    torch.nn.Module
+        Its layers multiply by the logical weights as they are now, exactly; input ranges are left out.
 
     Raises
     ------
-    ConfigMismatch
-        With ``config="same"`` and a difference.
-    ParameterError, ShapeError, StateError
-        Keys, shapes or a format that do not fit.
+    ParameterError
+        If the model has a class of analog layers that torch has not.
 
-    Notes
-    -----
-    Everything is checked before anything is loaded: after an error the model is unchanged.
+    Examples
+    --------
+    >>> import torch
+    >>> analog = convert(torch.nn.Linear(3, 2), TileConfig("idealized_symmetric"))
+    >>> to_digital(analog)
+    Linear(in_features=3, out_features=2, bias=True)
     """
-    layers = analog_layers(model)
-    _check_fit(model, state)
-    saved = {name: state[_extra_key(name)] for name in layers}
-    for name, tile_state in saved.items():  # format and size first: they say more than a difference of configuration
-        layers[name].tile.check_loadable(tile_state, config="saved", subject=f"{name}: tile state")
-    if config == "same":
-        _refuse_differences(layers, saved)
-    for name, tile_state in saved.items():
-        layers[name].tile.check_loadable(tile_state, config=config, subject=f"{name}: tile state")
-    for name, tile_state in saved.items():
-        layers[name].tile.load_state_dict(tile_state, config=config)
-    own = {f"{name}.{part}".lstrip(".") for name in layers for part in ("weight", "_extra_state")}
-    model.load_state_dict({k: v for k, v in state.items() if k not in own}, strict=False)
+    return with_digital_layers(model, "cpu")
 
 
-def _check_fit(model: torch.nn.Module, state: dict[str, Any]) -> None:
-    """Raise unless ``state`` has the model's keys, and each tensor the model's shape."""
-    here = model.state_dict()
-    lost = [f"{k} is missing" for k in here if k not in state] + [f"{k} is unknown" for k in state if k not in here]
-    if lost:
-        raise ParameterError(
-            f"load_state: {', '.join(lost)} (allowed: the keys of model.state_dict()). "
-            "Build the model the way it was saved."
-        )
-    for key, value in here.items():
-        if isinstance(value, torch.Tensor) and state[key].shape != value.shape:
-            raise ShapeError(
-                f"load_state, {key}: got shape {tuple(state[key].shape)}, the model has {tuple(value.shape)}. "
-                "Build the model the way it was saved."
+def with_digital_layers(model: nn.Module, device: str, memo: dict[int, Any] | None = None) -> nn.Module:
+    """Return a copy with torch's layers on ``device``; ``memo`` holds what else takes an object's place."""
+    memo = {} if memo is None else memo
+    for name, layer in outermost(model, is_analog).items():
+        if type(layer) not in ANALOG:
+            allowed = ", ".join(cls.__name__ for cls in ANALOG)
+            raise ParameterError(
+                say(f"to_digital.{name}", type(layer).__name__, "has no form in torch", allowed, "Build it in torch.")
             )
-
-
-def _extra_key(name: str) -> str:
-    return f"{name}._extra_state" if name else "_extra_state"
-
-
-def _refuse_differences(layers: dict[str, AnalogLinear], saved: dict[str, dict[str, Any]]) -> None:
-    differences = {
-        f"{name}.{field}": pair
-        for name, tile_state in saved.items()
-        for field, pair in layers[name].tile.config.differences(tile_state["config"]).items()
-    }
-    if not differences:
-        return
-    shown = "; ".join(f"{k}: saved {a!r}, here {b!r}" for k, (a, b) in list(differences.items())[:8])
-    raise ConfigMismatch(
-        f"load_state: the saved configuration differs from the model's ({shown}). "
-        "Pass config='saved' to take the saved one, or config='keep' to keep the model's.",
-        differences,
-    )
+        memo[id(layer)] = ANALOG[type(layer)].to_digital(layer, device)
+    twin = copy.deepcopy(model, memo)
+    twin.__dict__.pop("_kept_digital", None)
+    return twin

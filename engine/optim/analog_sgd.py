@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from engine.nn.linear import AnalogWeight
+from engine.errors import StateError
+from engine.nn.weight import AnalogWeight
 from engine.tiles.update import checked_rate
 
 
@@ -23,6 +24,8 @@ class AnalogSGD(torch.optim.Optimizer):
     ------
     ParameterError
         A learning rate that is negative, not finite or no number.
+    StateError
+        In a step, if an analog weight has a gradient: it was multiplied outside of its layer.
 
     Notes
     -----
@@ -58,7 +61,12 @@ class AnalogSGD(torch.optim.Optimizer):
 
 
 def _pulse(weight: AnalogWeight, lr: float) -> None:
+    if weight.grad is not None:
+        raise StateError(
+            "AnalogSGD: an analog weight has a gradient (allowed: None, tiles learn from the samples of their layer). "
+            "It was used outside of its layer, by a penalty or a function of torch; take it out of the loss."
+        )
     for x, d in weight.pending:
-        weight.tile.update(x, d, lr)
+        weight.tile.update(x, d, lr * weight.rate_scale)
     weight.pending.clear()
     weight.tile.end_batch()

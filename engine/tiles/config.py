@@ -9,10 +9,20 @@ from typing import Any
 from engine import presets
 from engine.devices.base import Device
 from engine.errors import ParameterError
+from engine.quantity import Model
+from engine.tiles.input_range import InputRangeParameters
+from engine.tiles.mapping import MappingParameters
 from engine.tiles.periphery import IOParameters
 from engine.tiles.update import UpdateParameters
 
-PARTS = {"forward": IOParameters, "backward": IOParameters, "update": UpdateParameters}
+PARTS: dict[str, type[Model]] = {
+    "forward": IOParameters,
+    "backward": IOParameters,
+    "update": UpdateParameters,
+    "mapping": MappingParameters,
+    "input_range": InputRangeParameters,
+}
+_LATER = ("mapping", "input_range")  # saved configurations may lack them: they were made with what is the default now
 
 
 @dataclass
@@ -26,12 +36,18 @@ class TileConfig:
     forward, backward : IOParameters
         Periphery of the product and of the transposed product.
     update : UpdateParameters
+    mapping : MappingParameters
+        How a layer's weights are laid out on its tiles; a tile alone takes no notice.
+    input_range : InputRangeParameters
+        Range of the inputs of a layer's tiles; a tile alone takes no notice.
     """
 
     device: Device | str
     forward: IOParameters = field(default_factory=IOParameters)
     backward: IOParameters = field(default_factory=IOParameters)
     update: UpdateParameters = field(default_factory=UpdateParameters)
+    mapping: MappingParameters = field(default_factory=MappingParameters)
+    input_range: InputRangeParameters = field(default_factory=InputRangeParameters)
 
     def __post_init__(self) -> None:
         if isinstance(self.device, str):
@@ -50,7 +66,7 @@ class TileConfig:
 
     def copy(self) -> TileConfig:
         """Return an independent copy."""
-        return TileConfig(self.device.copy(), self.forward.copy(), self.backward.copy(), self.update.copy())
+        return TileConfig(self.device.copy(), **{name: getattr(self, name).copy() for name in PARTS})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, JSON-ready."""
@@ -59,12 +75,18 @@ class TileConfig:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> TileConfig:
         """Return the configuration of `to_dict`."""
+        data = _completed(data)
         return TileConfig(Device.from_dict(data), **{name: cls(**data[name]) for name, cls in PARTS.items()})
 
     def differences(self, saved: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return ``field -> (saved, here)`` for all that differs from the saved dictionary."""
-        here, there = _flat(self.to_dict()), _flat(saved)
+        here, there = _flat(self.to_dict()), _flat(_completed(saved))
         return {k: (there.get(k), here.get(k)) for k in sorted(here | there) if here.get(k) != there.get(k)}
+
+
+def _completed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return saved values with the defaults of parts that did not exist when they were saved."""
+    return {name: PARTS[name]().values() for name in _LATER} | data
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -28,6 +28,7 @@ class LastingTile(TemporalTile):
     _granularity: float
     _steps: dict[str, int]
     _averages: dict[str, float]
+    _packed: dict[str, list[float]]
 
     @property
     def torch_device(self) -> torch.device:
@@ -80,6 +81,7 @@ class LastingTile(TemporalTile):
         if config == "saved":
             self._config = TileConfig.from_dict(state["config"])
             self._granularity = self.device.granularity
+            self._packed.clear()
         self._restore(state)
 
     def check_loadable(self, state: dict[str, Any], *, config: str = "same", subject: str = "tile state") -> None:

@@ -113,6 +113,7 @@ class Tile(LastingTile):
         self._steps = dict.fromkeys(_COUNTERS, 0)
         self.training = True
         self._averages = {"forward": 0.0, "backward": 0.0}
+        self._packed: dict[str, list[float]] = {}  # the periphery as the kernels take it; it never changes
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
@@ -123,7 +124,10 @@ class Tile(LastingTile):
     @classmethod
     def from_config(cls, out_features: int, in_features: int, config: TileConfig, **others) -> Tile:
         """Return a tile made from one `TileConfig`; ``others`` are the seeds and ``torch_device``."""
-        return cls(out_features, in_features, config.device, config.forward, config.backward, config.update, **others)
+        parts = config.device, config.forward, config.backward, config.update
+        tile = cls(out_features, in_features, *parts, **others)
+        tile._config.mapping, tile._config.input_range = config.mapping.copy(), config.input_range.copy()
+        return tile
 
     def __repr__(self) -> str:
         where = "" if self.torch_device.type == "cpu" else f", torch_device='{self.torch_device}'"
@@ -297,7 +301,9 @@ class Tile(LastingTile):
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)
-        params, first = io.pack(forward=way == "forward"), self._advance(way, v.shape[0])
+        if way not in self._packed:
+            self._packed[way] = io.pack(forward=way == "forward")
+        params, first = self._packed[way], self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
         y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
         return y

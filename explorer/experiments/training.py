@@ -188,7 +188,8 @@ class _Record:
             return {}
         shown = {}
         for k, layer in enumerate(analog_layers(model).values()):
-            inside = layer.tile.weights.clamp(self.edges[0], self.edges[-1]).numpy()
+            weights = torch.cat([tile.weights.flatten() for tile in layer.tiles])
+            inside = weights.clamp(self.edges[0], self.edges[-1]).numpy()
             counts = np.histogram(inside, self.edges)[0]
             self.histograms[k, found.seed_index, found.epoch] = counts
             shown[self.layers[k]] = {"counts": counts.tolist(), "edges": self.edges.tolist()}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, LinearColorMapper
 
@@ -57,3 +59,9 @@ class HeatMap(FramedPlot):
             self.mapper.update(low=low, high=high)
         set_range(self.x_range, -0.5, columns - 0.5)
         set_range(self.y_range, -0.5, rows - 0.5)
+
+
+def ramp_markup(low: str, high: str, colors: list[str]) -> str:
+    """Return the HTML of a colour scale from ``low`` to ``high`` through ``colors``."""
+    bar = f'<span class="bar" style="background: linear-gradient(to right, {", ".join(colors)})"></span>'
+    return f'<div class="ramp"><span>{escape(low)}</span>{bar}<span>{escape(high)}</span></div>'

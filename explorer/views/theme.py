@@ -346,12 +346,6 @@ def legend_markup(entries: list[tuple[str, str, str]]) -> str:
     return f'<div class="legend">{"".join(parts)}</div>'
 
 
-def ramp_markup(low: str, high: str, colors: Sequence[str]) -> str:
-    """Return the HTML of a colour scale from ``low`` to ``high`` through ``colors``."""
-    bar = f'<span class="bar" style="background: linear-gradient(to right, {", ".join(colors)})"></span>'
-    return f'<div class="ramp"><span>{escape(low)}</span>{bar}<span>{escape(high)}</span></div>'
-
-
 def plot_pane(plot: bokeh_figure, **layout: Any) -> pn.pane.Bokeh:
     """Return the plot as something to put into a layout."""
     return pn.pane.Bokeh(plot, **{"sizing_mode": "stretch_width", "margin": 0} | layout)

@@ -17,7 +17,7 @@ from explorer.labs.tile_state import WireState
 from explorer.views import theme
 from explorer.views.fields import KINDS
 from explorer.views.framed_plot import FramedPlot, put
-from explorer.views.heat_map import DIVERGING, SEQUENTIAL, HeatMap
+from explorer.views.heat_map import DIVERGING, SEQUENTIAL, HeatMap, ramp_markup
 from explorer.views.live import LatestWins
 from explorer.views.numbers import four_digits, percent
 from explorer.views.ranges import round_out, set_range
@@ -155,9 +155,9 @@ class WireView(Viewer):
         self.apart.draw(found.fast - found.exact, -found.apart, found.apart)
         full, less = f"{percent(found.high)} %", f"{percent(found.apart)} %"
         for name in ("exact", "fast"):
-            self.ramps[name].object = theme.ramp_markup("0", full, SEQUENTIAL[:: len(SEQUENTIAL) - 1])
+            self.ramps[name].object = ramp_markup("0", full, SEQUENTIAL[:: len(SEQUENTIAL) - 1])
         ends = [DIVERGING[0], DIVERGING[len(DIVERGING) // 2], DIVERGING[-1]]
-        self.ramps["apart"].object = theme.ramp_markup(f"−{less}", less, ends)
+        self.ramps["apart"].object = ramp_markup(f"−{less}", less, ends)
         self.losses.draw(found)
         self.tiles.object = theme.metrics_markup(found.tiles)
         self.verdict.object = verdict_markup(found)

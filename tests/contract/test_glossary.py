@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import devices
-from engine.tiles import IOParameters, UpdateParameters
+from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, UpdateParameters
 
 GLOSSARY = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 
@@ -23,7 +23,13 @@ def _rows() -> list[tuple[str, str]]:
 
 def _units() -> dict[str, set[str]]:
     units: dict[str, set[str]] = {}
-    for cls in [*map(devices.get, devices.names()), IOParameters, UpdateParameters]:
+    for cls in [
+        *map(devices.get, devices.names()),
+        IOParameters,
+        InputRangeParameters,
+        MappingParameters,
+        UpdateParameters,
+    ]:
         for name in cls.fields():
             units.setdefault(name, set()).add(cls.describe(name)["unit"])
     return units

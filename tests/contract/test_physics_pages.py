@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine import devices
-from engine.tiles import IOParameters, UpdateParameters
+from engine.nn import WeightClip, WeightRemap
+from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, UpdateParameters
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {p.name: p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs" / "physics").glob("*.md"))}
@@ -56,7 +57,8 @@ def test_reference_between_the_pages_and_to_files_resolves(text):
 @pytest.mark.parametrize(
     ("page", "cls"),
     [("devices.md", devices.get(s)) for s in devices.names() if f"(`{s}`)" in PAGES["devices.md"]]
-    + [("devices.md", UpdateParameters), ("tile.md", IOParameters)],
+    + [("devices.md", UpdateParameters), ("tile.md", IOParameters)]
+    + [("layers.md", c) for c in (MappingParameters, InputRangeParameters, WeightRemap, WeightClip)],
 )
 def test_page_tells_every_parameter_of_the_class(page, cls):
     for name in cls.fields():
@@ -82,7 +84,8 @@ def rows(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("page", "cls"),
-    [("devices.md", devices.get("constant_step")), ("devices.md", UpdateParameters), ("tile.md", IOParameters)],
+    [("devices.md", devices.get("constant_step")), ("devices.md", UpdateParameters), ("tile.md", IOParameters)]
+    + [("layers.md", c) for c in (MappingParameters, InputRangeParameters, WeightRemap)],
 )
 def test_page_tables_have_the_defaults_of_the_code(page, cls):
     told = rows(page)

@@ -14,9 +14,9 @@ import xarray as xr
 from engine.cuda import program
 from engine.cuda.arrays import GpuArrays, i64, pointer, u32, u64
 from engine.errors import ShapeError, StateError
-from engine.nn import AnalogLinear
+from engine.nn import AnalogLinear, analog_layers, convert
 from engine.optim import AnalogSGD
-from engine.tiles import Tile, TileConfig
+from engine.tiles import MappingParameters, Tile, TileConfig
 
 SHAPE = (4, 9)
 PYTHON_DEVICE = Path(__file__).resolve().parents[1] / "engine" / "devices" / "python_soft_bounds.py"
@@ -115,6 +115,20 @@ def test_layer_moves_to_a_gpu_and_back_with_its_parameter(a_gpu):
     layer.cpu()
     assert torch.equal(layer.weight.detach(), before)
     assert layer.weight.data_ptr() == layer.tile.weights.data_ptr()
+
+
+def test_split_and_nested_layers_move_to_a_gpu_and_back_with_their_scales(a_gpu):
+    mapping = MappingParameters(max_input_size=4, weight_scaling_omega=0.4, learn_out_scaling=True)
+    config = TileConfig(lives.device_of("soft_bounds"), mapping=mapping)
+    model = convert(torch.nn.LSTM(9, 4), config)
+    before = [p.detach().clone() for p in model.parameters()] + [b.clone() for b in model.buffers()]
+    model.to(a_gpu)
+    assert {t.device.type for t in [*model.parameters(), *model.buffers()]} == {"cuda"}
+    for core in analog_layers(model).values():
+        assert all(w.data_ptr() == w.tile.weights.data_ptr() for w in core.analog_weights.values())
+    model.cpu()
+    after = [p.detach() for p in model.parameters()] + list(model.buffers())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_layer_whose_tile_has_moved_is_trained_there(place):

@@ -14,9 +14,9 @@ from engine import devices, ops, presets
 from engine.devices import Device
 from engine.errors import ParameterError
 from engine.quantity import Choice, Flag, Quantity, Table
-from engine.tiles import IOParameters, Tile, TileConfig, UpdateParameters
+from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, Tile, TileConfig, UpdateParameters
 
-MODELS = [*map(devices.get, devices.names()), IOParameters, UpdateParameters]
+MODELS = [*map(devices.get, devices.names()), IOParameters, InputRangeParameters, MappingParameters, UpdateParameters]
 # Any number one can think of for a device; beyond are legal numbers whose products single precision cannot hold.
 SMALL, LARGE = 1e-9, 1e3
 IN_TIME = ops.time_schema()["time"] + ops.time_schema()["drift"]
@@ -62,6 +62,10 @@ def made_to_fit(values: dict) -> dict:
         values["pow_gamma"] = min(values["pow_gamma"], 50.0)  # 0.5^50 of dw_min is the step at the middle
     if "range_max" in values:  # a curve from below to above zero always has bounds that enclose it
         values |= {"range_min": -abs(values["range_min"]) - 0.01, "range_max": abs(values["range_max"]) + 0.01}
+    if values.get("weight_scaling_omega") == 0.0:
+        values |= {"weight_scaling_columnwise": False, "weight_scaling_lr_compensation": False}
+    if values.get("out_scaling_columnwise"):
+        values["learn_out_scaling"] = True
     if values.get("noise_management") == "abs_max":
         values["inp_bound"] = 1.0
     return values
@@ -150,9 +154,11 @@ def test_any_device_has_derived_numbers_or_says_none(device):
     device=device,
     io=st.tuples(valid(IOParameters), valid(IOParameters)),
     update=valid(UpdateParameters),
+    mapping=valid(MappingParameters),
+    ranges=valid(InputRangeParameters),
 )
-def test_any_tile_configuration_round_trips_and_runs(device, io, update):
-    config = TileConfig(device, *io, update)
+def test_any_tile_configuration_round_trips_and_runs(device, io, update, mapping, ranges):
+    config = TileConfig(device, *io, update, mapping, ranges)
     other = TileConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert other == config
     assert other.differences(config.to_dict()) == {}

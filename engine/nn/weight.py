@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weights of one tile as a torch parameter, and the product through that tile with its gradients."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+
+from engine.errors import StateError
+from engine.tiles import InputRangeParameters, Tile
+
+
+class AnalogWeight(torch.nn.Parameter):
+    """The weights of a tile as a torch parameter: shares the tile's memory, is changed only by pulses.
+
+    Its ``grad`` stays None. The samples of the backward pass wait in ``pending`` for `engine.optim.AnalogSGD`, which
+    multiplies the learning rate by ``rate_scale`` (1 unless the mapping compensates for its scale).
+    """
+
+    tile: Tile
+    pending: list[tuple[torch.Tensor, torch.Tensor]]
+    rate_scale: float
+
+    def __new__(cls, tile: Tile) -> AnalogWeight:
+        weight = super().__new__(cls, tile.weights, requires_grad=True)
+        weight.tile, weight.pending, weight.rate_scale = tile, [], 1.0
+        return weight
+
+    def __deepcopy__(self, memo) -> AnalogWeight:
+        twin = AnalogWeight(copy.deepcopy(self.tile, memo))
+        twin.requires_grad_(self.requires_grad)
+        twin.rate_scale = self.rate_scale
+        memo[id(self)] = twin
+        return twin
+
+    def __reduce_ex__(self, protocol):
+        raise StateError("AnalogWeight: cannot be pickled. Save the module's state_dict() instead.")
+
+    def move(self, torch_device: torch.device) -> None:
+        """Move tile and waiting samples; the parameter stays the same one, so that optimizers still know it."""
+        self.tile.to(torch_device)
+        self.data = self.tile.weights
+        self.pending = [(x.to(torch_device), d.to(torch_device)) for x, d in self.pending]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What stands around one tile of a layer.
+
+    Parameters
+    ----------
+    scale : torch.Tensor, optional
+        Mapping scale m, ``(out,)``; None is 1.
+    rate_scale : float
+        Factor on the tile's learning rate.
+    bias_line : bool
+        The last column of the tile is the bias, driven with 1.
+    ranges : InputRangeParameters, optional
+        How the gradient of the input range is formed; None while it is not trained.
+    """
+
+    scale: torch.Tensor | None = None
+    rate_scale: float = 1.0
+    bias_line: bool = False
+    ranges: InputRangeParameters | None = None
+
+    def lines(self, x: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
+        """Return what the tile's columns are driven with, ``(batch, in)``, for inputs and their range."""
+        if r is not None:
+            x = torch.clamp(x, -r, r) / r
+        if not self.bias_line:
+            return x
+        line = x.new_ones(len(x), 1)
+        return torch.cat([x, line if r is None else line / r], 1)  # what comes out is multiplied by r
+
+    def output(self, y: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
+        """Return what the tile's outputs stand for."""
+        y = y if self.scale is None else y * self.scale
+        return y if r is None else y * r
+
+    def read_delta(self, d: torch.Tensor) -> torch.Tensor:
+        """Return what drives the rows in the transposed product: r on the way in and out cancels."""
+        return d if self.scale is None else d * self.scale
+
+    def update_delta(self, d: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
+        """Return the error of the update: the logical weights move by ``-lr d x`` whatever scale and range."""
+        d = d if self.scale is None else d / self.scale
+        d = d if r is None else d * r
+        return d if self.rate_scale == 1 else d / self.rate_scale
+
+
+class TileProduct(torch.autograd.Function):
+    """The product through one tile, forwards and backwards; remembers what the update needs."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, weight: AnalogWeight, r: torch.Tensor | None, wiring: Wiring) -> torch.Tensor:
+        ctx.weight, ctx.wiring = weight, wiring
+        ctx.save_for_backward(x, r)
+        return wiring.output(weight.tile.forward(wiring.lines(x, r)), r)
+
+    @staticmethod
+    def backward(ctx, d: torch.Tensor):
+        x, r = ctx.saved_tensors
+        weight, wiring = ctx.weight, ctx.wiring
+        d = d.contiguous()
+        if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
+            weight.pending.append((wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()))
+        trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
+        if not ctx.needs_input_grad[0] and not trains_range:
+            return None, None, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
+        g = weight.tile.backward(wiring.read_delta(d))
+        g = g[:, :-1] if wiring.bias_line else g
+        if r is None:
+            return g, None, None, None
+        g_range = wiring.ranges.gradient(x, g, r, _codes(weight.tile)) if trains_range else torch.zeros_like(r)
+        return g.masked_fill(x.abs() > r, 0.0), None, g_range, None
+
+
+def _codes(tile: Tile) -> float:
+    """Return the codes of the input converter from zero to its bound; infinity where it does not round."""
+    io = tile.config.forward
+    if io.is_perfect or io.inp_res == 0 or io.inp_bound == 0:
+        return float("inf")
+    return (io.inp_res if io.inp_res > 1 else 1 / io.inp_res) / 2

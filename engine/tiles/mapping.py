@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the weights of a layer are laid out on tiles: scales, bias, sizes, splitting."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+
+from engine.errors import ParameterError, say
+from engine.quantity import Flag, Model, Quantity
+
+_SOURCE = "aihwkit 1.2.0, default of MappingParameter"
+_UNSPLIT = "assumed: a layer is one tile unless asked for (aihwkit 1.2.0: 512)"
+
+
+class MappingParameters(Model):
+    r"""Mapping of a logical weight matrix onto the devices of one or several tiles.
+
+    .. math:: W_{ij} = o_i\, m_i\, W^{analog}_{ij}
+
+    with the mapping scale m, set when weights are written, and the learned output scale o. See
+    docs/physics/layers.md, 1.1.
+    """
+
+    # fmt: off
+    weight_scaling_omega = Quantity(0.0, bounds=(0, None), softbounds=(0, 1), unit="w", group="Scales", source=_SOURCE,
+                                    doc="Largest absolute analog weight that written weights are scaled to; 0 writes "
+                                        "them as they are.")
+    weight_scaling_columnwise = Flag(False, group="Scales", source=_SOURCE,
+                                     doc="One mapping scale for each output instead of one for each tile.")
+    weight_scaling_lr_compensation = Flag(False, group="Scales", source=_SOURCE,
+                                          doc="Divide the tile's learning rate by the mean mapping scale, and multiply "
+                                              "the error by it: the same mean update in other pulses.")
+    learn_out_scaling = Flag(False, group="Scales", source=_SOURCE,
+                             doc="A digital factor on the output of each tile is trained; it starts at 1.")
+    out_scaling_columnwise = Flag(False, group="Scales", source=_SOURCE,
+                                  doc="One learned factor for each output instead of one for each tile.")
+    digital_bias = Flag(True, group="Bias", source=_SOURCE,
+                        doc="Off: the bias is a column of the tile, whose input is driven with 1.")
+    max_input_size = Quantity(0, bounds=(0, None), softbounds=(0, 1024), integer=True, unit="lines", group="Size",
+                              source=_UNSPLIT, doc="Most inputs of one tile; larger layers are split; 0 sets no limit.")
+    max_output_size = Quantity(0, bounds=(0, None), softbounds=(0, 1024), integer=True, unit="lines", group="Size",
+                               source=_UNSPLIT,
+                               doc="Most outputs of one tile; larger layers are split; 0 sets no limit.")
+    # fmt: on
+
+    def check(self) -> None:
+        """Raise `ParameterError` where a flag would be without effect."""
+        super().check()
+        self.check_single_precision()
+        for flag in ("weight_scaling_columnwise", "weight_scaling_lr_compensation"):
+            if getattr(self, flag) and self.weight_scaling_omega == 0:
+                self._without_effect(flag, "weight_scaling_omega above 0")
+        if self.out_scaling_columnwise and not self.learn_out_scaling:
+            self._without_effect("out_scaling_columnwise", "learn_out_scaling")
+
+    def _without_effect(self, flag: str, needed: str) -> None:
+        rule = f"has no effect without {needed}"
+        raise ParameterError(say(f"MappingParameters.{flag}", True, rule, "False", f"Set {needed}, or leave it off."))
+
+    def scale(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the mapping scale ``(out,)`` of one tile's logical weights ``(out, in)``, in their unit over w.
+
+        All zero weights, or rows of them, have the scale 1.
+        """
+        largest = weights.abs().amax(1) if self.weight_scaling_columnwise else weights.abs().max().expand(len(weights))
+        return torch.where(largest > 0, largest / self.weight_scaling_omega, 1.0)
+
+
+def split(size: int, largest: int) -> list[slice]:
+    """Return contiguous slices of ``range(size)``, as few as possible and as equal as possible.
+
+    Parameters
+    ----------
+    size : int
+        Lines of the layer, at least 1.
+    largest : int
+        Most lines of one tile; 0 sets no limit.
+
+    Examples
+    --------
+    >>> [part.stop - part.start for part in split(1025, 512)]
+    [342, 342, 341]
+    """
+    count = -(-size // largest) if largest else 1
+    base, extra = divmod(size, count)
+    ends = [k * base + min(k, extra) for k in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(ends)]
