@@ -16,11 +16,13 @@ from explorer.views.parameters import ParameterPanel
 from explorer.views.periphery_picker import PeripheryPicker
 from explorer.views.product import ProductView
 from explorer.views.product_share import ProductShare
+from explorer.views.tile_map import NetworkView
 from explorer.views.wires import WireView
 
 TITLE = "Ohmscape tile lab"
 _NOTEBOOK_SIDE_PX = 330
 _ROWS = {"inp_res": BitsField, "out_res": BitsField}
+_NETWORK_TAB = 2
 _OPEN = (0, 3, 4)  # tile, input, output
 
 
@@ -79,12 +81,14 @@ class TileLab(Viewer):
         return [PeripheryPicker(self.state), ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)]
 
     def _main(self) -> pn.Column:
-        product, share = ProductView(self.state), ProductShare(self.state)
+        product, network, share = ProductView(self.state), NetworkView(self.state), ProductShare(self.state)
         sections = theme.tabs(
             ("Product", product),
-            ("Wires", WireView(self.state.wires)),
+            ("Wires", WireView(self.state.parts["wires"])),
+            ("Network", network),
             ("Share", share.view),
             dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
         )
+        sections.param.watch(lambda event: network.show(event.new == _NETWORK_TAB), "active")
         layout = {"sizing_mode": "stretch_width", "styles": {"gap": f"{theme.GAP}px"}, "margin": 0}
         return pn.Column(sections, *share.carriers, **layout)

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import param
 
 from engine.devices import Device
 from engine.tiles import IOParameters, periphery_presets
+from explorer.experiments.base import Experiment
 from explorer.experiments.mvm_error import MvmError
+from explorer.experiments.tile_map import TileMap
 from explorer.experiments.wire_loss import WireLoss
 from explorer.labs.history import EditedModel
 
@@ -66,27 +68,39 @@ class FlatProduct:
         return FlatProduct(self.experiment.copy(**own))
 
 
-class WireState(EditedModel):
-    """The array whose wires are looked at; views watch ``revision``."""
+class PartState(EditedModel):
+    """An experiment of its own beside the product; a subclass names its class. Views watch ``revision``."""
 
-    holds = "array"
-    noun = "array"
+    holds = "experiment"
+    made_of: ClassVar[type[Experiment]]
 
-    array: WireLoss = param.ClassSelector(class_=WireLoss, doc="The last valid array.")  # type: ignore[assignment]
+    experiment: Experiment = param.ClassSelector(class_=Experiment, doc="The last valid one.")  # type: ignore[assignment]
 
     def __init__(self, **values):
-        super().__init__(WireLoss(**values))
+        super().__init__(self.made_of(**values))
 
     def to_query(self) -> dict[str, Any]:
         """Return what differs from the defaults."""
-        plain = WireLoss().values()
-        return {n: v for n, v in self.array.values().items() if v != plain[n]}
+        plain = self.made_of().values()
+        return {n: v for n, v in self.experiment.values().items() if v != plain[n]}
 
     def from_query(self, query: dict[str, Any]) -> None:
         """Restore what `to_query` gave; raises `ParameterError` for a value that breaks its rule."""
-        array = WireLoss(**query)
-        self._begin("", WireLoss())
-        self._show("", array)
+        experiment = self.made_of(**query)
+        self._begin("", self.made_of())
+        self._show("", experiment)
+
+
+class WireState(PartState):
+    """The array whose wires are looked at."""
+
+    noun, made_of = "array", WireLoss
+
+
+class MapState(PartState):
+    """The network that is laid out on tiles; device and periphery are those of the product."""
+
+    noun, made_of = "network", TileMap
 
 
 class TileState(EditedModel):
@@ -96,8 +110,8 @@ class TileState(EditedModel):
 
     Attributes
     ----------
-    wires : WireState
-        The array of the wires' tab.
+    parts : dict of PartState
+        What the other tabs show: ``wires`` and ``network``.
     """
 
     holds = "product"
@@ -107,7 +121,7 @@ class TileState(EditedModel):
 
     def __init__(self, preset: str = "default", **values):
         super().__init__(FlatProduct(MvmError(forward=periphery_presets.load(preset), **values)), preset)
-        self.wires = WireState()
+        self.parts: dict[str, PartState] = {"wires": WireState(), "network": MapState()}
 
     @property
     def experiment(self) -> MvmError:
@@ -139,7 +153,7 @@ class TileState(EditedModel):
             told["matrix"] = self.experiment.matrix
         if self.experiment.device != base.device:
             told["device"] = self.experiment.device.to_dict()
-        return told | ({"wires": wires} if (wires := self.wires.to_query()) else {})
+        return told | {name: query for name, part in self.parts.items() if (query := part.to_query())}
 
     def from_query(self, query: dict[str, Any]) -> None:
         """Restore what `to_query` gave.
@@ -155,6 +169,7 @@ class TileState(EditedModel):
             others["device"] = Device.from_dict(query["device"])
         start = FlatProduct(MvmError(forward=periphery_presets.load(preset)))
         changed = start.copy(**others, **query.get("changed", {}))
-        self.wires.from_query(query.get("wires", {}))
+        for name, part in self.parts.items():
+            part.from_query(query.get(name, {}))
         self._begin(preset, start)
         self._show(preset, changed)

@@ -91,7 +91,7 @@ def describe(experiment: MvmError) -> str:
     rows, columns = experiment.shape
     inputs = {"gaussian": "standard normal", "uniform": "uniform", "one_hot": "one-hot",
               "sparse": f"sparse ({percent(experiment.density)} % not zero)"}[experiment.inputs]  # fmt: skip
-    return f"{rows} × {columns} weights, {experiment.n_vectors} {inputs} vectors. Seed {experiment.seed}."
+    return f"{rows} × {columns} weights, {int(experiment.n_vectors)} {inputs} vectors. Seed {int(experiment.seed)}."
 
 
 def sources_markup(found: Product) -> str:

@@ -33,7 +33,7 @@ class ProductShare(Viewer):
         self.view = self._layout()
         self._show()
         settled = Settled(self._show)
-        for one in (state, state.wires):
+        for one in (state, *state.parts.values()):
             one.param.watch(settled.changed, "revision")
 
     def __panel__(self) -> Viewable:
@@ -68,7 +68,8 @@ def snippet(experiment: MvmError) -> str:
     """Return a script that makes the experiment's numbers again."""
     plain = MvmError()
     names = [n for n in MvmError.fields() if getattr(experiment, n) != getattr(plain, n)]
-    lines = [f"    {n}={getattr(experiment, n)!r}," for n in names]
+    whole = {n: MvmError.describe(n)["integer"] for n in names}  # a box gives 64.0
+    lines = [f"    {n}={int(getattr(experiment, n)) if whole[n] else getattr(experiment, n)!r}," for n in names]
     if experiment.weights == "matrix":
         lines.append(f"    matrix={experiment.matrix!r},")
     periphery = {n: v for n, v in experiment.forward.values().items() if v != getattr(plain.forward, n)}

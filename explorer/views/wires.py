@@ -117,8 +117,8 @@ class WireView(Viewer):
             self.problem, self._knobs(), self._maps(), self._columns(), sizing_mode="stretch_width", margin=0,
             styles={"gap": f"{theme.GAP}px"},
         )  # fmt: skip
-        self.worker.now(state.array)
-        state.param.watch(lambda *events: self.worker.request(state.array), "revision")
+        self.worker.now(state.experiment)
+        state.param.watch(lambda *events: self.worker.request(state.experiment), "revision")
         state.param.watch(self._sync, ["revision", "problem", "problem_field"])
 
     def __panel__(self) -> Viewable:
@@ -126,7 +126,7 @@ class WireView(Viewer):
 
     def _knobs(self) -> Viewable:
         columns = [
-            pn.Column(*(self.fields[name].view for name in names), sizing_mode="stretch_width", margin=0)
+            pn.Column(*(self.fields[name].view for name in names), sizing_mode="stretch_width", margin=(8, 0, 0, 0))
             for names in _KNOBS
         ]
         subtitle = "Its devices, wires and inputs; independent of the product"

@@ -344,6 +344,12 @@ def test_snippet_makes_the_same_numbers(state, capsys):
     assert f"measured {float(names['ds'].snr):.1f} dB" in capsys.readouterr().out
 
 
+def test_numbers_of_a_box_are_whole_where_they_count_things(state, view, panel):
+    panel.fields["n_vectors"].box.value = "12"
+    assert "12 standard normal vectors" in view.note.object
+    assert "n_vectors=12," in snippet(state.experiment)
+
+
 def test_snippet_of_a_matrix_and_a_device_makes_the_same_numbers(state):
     from engine.devices import get
 

@@ -73,7 +73,7 @@ def test_worst_error_names_the_column_and_skips_those_without_current():
 
 def test_maps_drawn_are_the_experiments(state, view):
     state.set(wire_resistance=5.0, n_columns=7)
-    ds = state.array.run()
+    ds = state.experiment.run()
     exact, fast = ds.lost_exact.values, ds.lost_fast.values
     np.testing.assert_array_equal(view.exact.source.data["image"][0], exact.astype(np.float32))
     np.testing.assert_array_equal(view.fast.source.data["image"][0], fast.astype(np.float32))
@@ -103,7 +103,7 @@ def test_verdict_tells_worst_error_and_validity(values, kind, words):
 
 
 def test_worst_error_shown_is_that_of_the_currents(state, view):
-    ds = state.array.run()
+    ds = state.experiment.run()
     relative = (abs(ds.fast - ds.exact) / ds.exact).values
     assert f"{100 * relative.max():.2g} % of a column" in view.verdict.object
     assert f"(column {relative.argmax()})" in view.verdict.object
@@ -111,10 +111,10 @@ def test_worst_error_shown_is_that_of_the_currents(state, view):
 
 def test_knobs_set_and_follow(state, view):
     view.fields["g_max"].box.value = "2e-4"
-    assert state.array.g_max == 2e-4
+    assert state.experiment.g_max == 2e-4
     view.fields["g_max"].box.value = "-1"
     assert "g_max = -1 S" in view.fields["g_max"].problem.object
-    assert state.array.g_max == 2e-4
+    assert state.experiment.g_max == 2e-4
     state.undo()
     assert float(view.fields["g_max"].box.value) == 1e-4
 
@@ -135,8 +135,8 @@ def test_palettes_are_transparent_where_nothing_is():
 
 def test_link_carries_the_array():
     state, other = TileState(), TileState()
-    state.wires.set(n_rows=9, g_max=3e-5)
+    state.parts["wires"].set(n_rows=9, g_max=3e-5)
     assert link.restore(other, link.encode(state)) == ""
-    assert other.wires.array == state.wires.array
+    assert other.parts["wires"].experiment == state.parts["wires"].experiment
     assert link.restore(other, link.encode(TileState())) == ""
-    assert other.wires.array == WireLoss()
+    assert other.parts["wires"].experiment == WireLoss()
