@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import panel as pn
@@ -12,6 +13,7 @@ from explorer.labs.tile_state import TileState
 from explorer.views import theme
 from explorer.views.bits_field import BitsField
 from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
+from explorer.views.navigation import links
 from explorer.views.parameters import ParameterPanel
 from explorer.views.periphery_picker import PeripheryPicker
 from explorer.views.product import ProductView
@@ -63,19 +65,21 @@ class TileLab(Viewer):
         side = pn.Column(*self._side(), width=_NOTEBOOK_SIDE_PX, margin=(0, theme.GAP, 0, 0))
         return pn.Row(side, self._main(), sizing_mode="stretch_width")
 
-    def page(self, problem: str = "") -> Viewable:
+    def page(self, problem: str = "", apps: Iterable[str] = ()) -> Viewable:
         """Return the served page: header, sidebar with the parameters, main area with the plots.
 
         Parameters
         ----------
         problem : str
             What went wrong on the way here, such as a link that cannot be read; shown above the plots.
+        apps : iterable of str
+            Names of the apps that the header links to.
         """
         side = pn.Column(*self._side(), sizing_mode="stretch_width", margin=(12, theme.GAP))
         main = self._main()
         if problem:
             main.insert(0, theme.error_box(problem, "The link could not be restored."))
-        return theme.page(TITLE, sidebar=[side], main=[main])
+        return theme.page(TITLE, sidebar=[side], main=[main], header=links(apps, "tile_lab"))
 
     def _side(self) -> list[Viewer]:
         return [PeripheryPicker(self.state), ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)]
