@@ -21,9 +21,11 @@ from engine.tiles.estimate import error_powers, signal_power
 from engine.tiles.observe import Observation, input_bits, observe
 from engine.tiles.reference import Draws
 from explorer.experiments.base import Experiment, Progress
+from explorer.experiments.threads import torch_threads
 
 _MOST_NUMBERS = 200_000_000  # weights, inputs or outputs
 _CHUNK_WORK = 2**28  # multiplications between two reports of progress: a fraction of a second
+_SERIAL_WORK = 2**26  # multiplications below which threads on a busy machine wait for each other longer than they work
 _ENOB_OFFSET_DB, _ENOB_STEP_DB = 1.76, 6.02  # of a full-scale sine through b bits: 6.02 b + 1.76 dB
 
 
@@ -122,6 +124,12 @@ class MvmError(Experiment):
 
     def compute(self, progress: Progress) -> xr.Dataset:
         """Return outputs, codes and error of every vector, and the numbers that sum them up."""
+        rows, columns = self.shape
+        small = rows * columns * int(self.n_vectors) < _SERIAL_WORK
+        with torch_threads(1 if small else torch.get_num_threads()):
+            return self._multiplied(progress)
+
+    def _multiplied(self, progress: Progress) -> xr.Dataset:
         tile, x = self.tile(), self.vectors()
         progress(0.1, "weights written")
         made = _Made()

@@ -24,6 +24,7 @@ from engine.tiles.reference import Draws
 from explorer import networks
 from explorer.experiments.base import Experiment, Progress
 from explorer.experiments.mvm_error import snr_db
+from explorer.experiments.threads import torch_threads
 
 _BINS = 41
 _BATCH, _RATE = 32, 5e-3  # of the digital training
@@ -70,6 +71,10 @@ class TileMap(Experiment):
 
     def compute(self, progress: Progress) -> xr.Dataset:
         """Return place, size, error and histograms of each tile."""
+        with torch_threads(networks.get(self.network).threads):
+            return self._laid_out(progress)
+
+    def _laid_out(self, progress: Progress) -> xr.Dataset:
         digital = trained(self.network, int(self.seed), int(self.epochs))
         progress(0.5, "network trained")
         model = convert(digital, self.config(), seed=derive_seed(self.seed, "tiles"))

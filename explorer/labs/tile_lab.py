@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import panel as pn
+import param
 from panel.viewable import Viewable, Viewer
 
 from explorer.labs.tile_state import TileState
@@ -24,7 +25,7 @@ from explorer.views.wires import WireView
 TITLE = "Ohmscape tile lab"
 _NOTEBOOK_SIDE_PX = 330
 _ROWS = {"inp_res": BitsField, "out_res": BitsField}
-_NETWORK_TAB = 2
+_WIRES, _NETWORK = 1, 2
 _OPEN = (0, 3, 4)  # tile, input, output
 
 
@@ -85,14 +86,40 @@ class TileLab(Viewer):
         return [PeripheryPicker(self.state), ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)]
 
     def _main(self) -> pn.Column:
-        product, network, share = ProductView(self.state), NetworkView(self.state), ProductShare(self.state)
+        share = ProductShare(self.state)
+        later = {
+            _WIRES: _Later(lambda: WireView(self.state.parts["wires"])),
+            _NETWORK: _Later(lambda: NetworkView(self.state)),
+        }
         sections = theme.tabs(
-            ("Product", product),
-            ("Wires", WireView(self.state.parts["wires"])),
-            ("Network", network),
+            ("Product", ProductView(self.state)),
+            ("Wires", later[_WIRES].view),
+            ("Network", later[_NETWORK].view),
             ("Share", share.view),
             dynamic=False,  # Bokeh fails on a plot that is taken out of the page while it waits to be painted
         )
-        sections.param.watch(lambda event: network.show(event.new == _NETWORK_TAB), "active")
+
+        def turned(event: param.parameterized.Event) -> None:
+            if event.new in later:
+                later[event.new].fill()
+            if isinstance(later[_NETWORK].content, NetworkView):
+                later[_NETWORK].content.show(event.new == _NETWORK)
+
+        sections.param.watch(turned, "active")
         layout = {"sizing_mode": "stretch_width", "styles": {"gap": f"{theme.GAP}px"}, "margin": 0}
         return pn.Column(sections, *share.carriers, **layout)
+
+
+class _Later:
+    """The contents of a tab, made when it is first opened: a page need not wait for what nobody may look at."""
+
+    def __init__(self, make: Callable[[], Viewer]):
+        self._make = make
+        self.content: Viewer | None = None
+        self.view = pn.Column(sizing_mode="stretch_width", margin=0)
+
+    def fill(self) -> None:
+        """Make the contents, once."""
+        if self.content is None:
+            self.content = self._make()
+            self.view.append(self.content)

@@ -146,9 +146,9 @@ class TileState(EditedModel):
     def to_query(self) -> dict[str, Any]:
         """Return the whole state as plain values, for a link."""
         base = MvmError(forward=periphery_presets.load(self.preset))
-        start, flat = FlatProduct(base), self.product
-        told: dict[str, Any] = {"preset": self.preset}
-        told["changed"] = {n: v for n, v in flat.values().items() if v != start.values()[n]}
+        start = FlatProduct(base).values()
+        changed = {n: v for n, v in self.product.values().items() if v != start[n]}
+        told: dict[str, Any] = {"preset": self.preset, "changed": changed}
         if self.experiment.matrix:
             told["matrix"] = self.experiment.matrix
         if self.experiment.device != base.device:

@@ -214,11 +214,15 @@ def test_link_carries_the_network(state):
     assert other.parts["network"].experiment == state.parts["network"].experiment
 
 
-def test_lab_tab_on_show_starts_the_network():
+def test_lab_tab_opened_makes_the_network_and_computes():
     lab = TileLab(n_vectors=4, out_features=8, in_features=8)
     lab.state.parts["network"].set(**QUICK)
     tabs = lab._main()[0]
-    waiting, body = tabs[2][2:]
-    assert (waiting.visible, body.visible) == (True, False)
+    assert len(tabs[1]) == len(tabs[2]) == 0
     tabs.active = 2
+    view = tabs[2][0]
+    waiting, body = view.view[2:] if isinstance(view, NetworkView) else view[2:]
     assert (waiting.visible, body.visible) == (False, True)
+    tabs.active = 0
+    tabs.active = 2
+    assert len(tabs[2]) == 1
