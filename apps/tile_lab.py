@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tile lab as a page: ``panel serve apps/*.py`` or ``ohmscape serve``."""
 
-from explorer import serving
-from explorer.labs.tile_lab import TileLab
+from explorer import TileLab, serving
 from explorer.labs.tile_state import TileState
 from explorer.views.takeaway import restore
 
