@@ -40,7 +40,7 @@ def error_powers(io: IOParameters, weights: torch.Tensor, x: torch.Tensor, scale
     -----
     An estimate: clipping, wires, columns, bent outputs and asymmetries are not in it, and rounding errors count as
     uniform and independent of the signal. Stochastic rounding doubles them. Inputs that are zero have no rounding
-    error. Two phases with an ADC each double what comes behind the array. Formulas: docs/physics/tile.md, 1.8.
+    error. Two phases with an ADC each double what comes behind the array. Formulas: docs/physics/tile.md, 1.10.
 
     Examples
     --------

@@ -263,7 +263,8 @@ def _coordinates(y: np.ndarray, x: np.ndarray, powers: dict[str, float]) -> dict
 
 def _checked_matrix(matrix: list) -> None:
     if not matrix or not matrix[0]:
-        raise ParameterError(say("MvmError.matrix", [], "is empty", "rows of numbers", "Give at least one number."))
+        remedy = "Give one first (tile lab: Weights of your own)."
+        raise ParameterError(say("MvmError.matrix", [], "is empty", "rows of numbers", remedy))
     for k, row in enumerate(matrix):
         if len(row) != len(matrix[0]):
             rule, allowed = "has another length than the first row", f"{len(matrix[0])} numbers in each"

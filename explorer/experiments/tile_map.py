@@ -96,11 +96,12 @@ def trained(network: str, seed: int, epochs: int) -> torch.nn.Module:
     model, split = task.build(seed), task.data()
     optimizer = torch.optim.Adam(model.parameters(), _RATE)
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(split.y_train), generator=order).split(_BATCH):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(split.x_train[chosen]), split.y_train[chosen]).backward()
-            optimizer.step()
+    with torch_threads(task.threads):
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(split.y_train), generator=order).split(_BATCH):
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(model(split.x_train[chosen]), split.y_train[chosen]).backward()
+                optimizer.step()
     return model.eval()
 
 
