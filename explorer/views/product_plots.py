@@ -56,9 +56,9 @@ class BarPlot(FramedPlot):
     def __init__(self, x: tuple[str, str], y: tuple[str, str], height: int, legend: list, *colors: str):
         super().__init__(x, y, height, legend)
         self.sources = [ColumnDataSource(dict(_BARS)) for _ in colors]
-        for source, color in zip(self.sources, colors, strict=True):
+        for k, (source, color) in enumerate(zip(self.sources, colors, strict=True)):
             self.figure.quad(left="left", right="right", top="count", bottom=0, source=source, fill_color=color,
-                             fill_alpha=0.6, line_color=None)  # fmt: skip
+                             fill_alpha=1.0 if k else 0.6, line_color=None)  # fmt: skip
 
     def bars(self, *columns: Columns, ends: tuple[float, float] | None = None) -> None:
         """Show histograms, all on the axis of the first."""
