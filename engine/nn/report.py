@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass
 class ConversionReport:
-    """Every layer with parameters: analog or digital.
+    """Every layer with parameters: analog or digital; a parameter that two layers share counts in both.
 
     Parameters
     ----------

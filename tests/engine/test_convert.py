@@ -360,6 +360,45 @@ def test_decoder_of_torch_computes_the_same():
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
+class LinearAttention(nn.Module):
+    """Attention of linear layers and arithmetic, as model libraries write it, with a pre-norm and a tied head."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(11, 8)
+        self.norm = nn.LayerNorm(8)
+        self.query, self.key, self.value, self.output = (nn.Linear(8, 8) for _ in range(4))
+        self.up, self.down = nn.Linear(8, 16), nn.Linear(16, 8)
+        self.head = nn.Linear(8, 11, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, tokens):
+        x = self.tokens(tokens)
+        h = self.norm(x)
+        heads = [layer(h).unflatten(-1, (2, 4)).transpose(1, 2) for layer in (self.query, self.key, self.value)]
+        x = x + self.output(nn.functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
+        return self.head(x + self.down(nn.functional.gelu(self.up(x))))
+
+
+@pytest.mark.parametrize("mapping", [{}, SPLIT], ids=["whole", "split"])
+def test_transformer_of_linear_layers_converts_as_it_is(mapping):
+    model = build(LinearAttention)
+    twin = convert(model, configured(EXACT, **mapping), exclude=["head"])
+    y, expected = twin(TOKENS), model(TOKENS)
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+    assert sorted(e.name for e in conversion_report(twin).digital) == ["head", "norm", "tokens"]
+    assert twin.head.weight is twin.tokens.weight
+    losses = []
+    optimizer = AnalogSGD(twin.parameters(), 0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(twin(TOKENS).flatten(0, 1), TOKENS.roll(-1, 1).flatten())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
 def test_weight_used_outside_of_its_layer_is_refused_by_the_optimizer():
     layer = AnalogLinear(4, 3, config=EXACT)
     (layer(randn(2, 4)).sum() + layer.weight.square().sum()).backward()
