@@ -52,7 +52,8 @@ class TileMap(Experiment):
                                     source="assumed", doc="Largest weight that a tile's are scaled to; 0 writes them "
                                                           "as they are.")
     epochs = Quantity(5, bounds=(0, 1000), softbounds=(0, 20), integer=True, unit="epochs", group="Network",
-                      source="assumed", doc="Digital training before the network is put on tiles.")
+                      source="assumed", doc="Digital training before the network is put on tiles; 0 takes the weights that the network "
+                          "ships with, or the initial ones where it has none.")
     n_vectors = Quantity(128, bounds=(1, 10_000), softbounds=(1, 512), integer=True, unit="vectors", group="Network",
                          source="assumed", doc="Activations of test samples that each tile multiplies, at most.")
     device = param.ClassSelector(class_=Device, default=Ideal(), instantiate=True,
@@ -93,6 +94,8 @@ class TileMap(Experiment):
 def trained(network: str, seed: int, epochs: int) -> torch.nn.Module:
     """Return a network trained in floating point; the same object for the same arguments, not to be changed."""
     task = networks.get(network)
+    if epochs == 0:
+        return _untrained(task, seed)
     model, split = task.build(seed), task.data()
     optimizer = torch.optim.Adam(model.parameters(), _RATE)
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
@@ -103,6 +106,11 @@ def trained(network: str, seed: int, epochs: int) -> torch.nn.Module:
                 torch.nn.functional.cross_entropy(model(split.x_train[chosen]), split.y_train[chosen]).backward()
                 optimizer.step()
     return model.eval()
+
+
+def _untrained(task: networks.Network, seed: int) -> torch.nn.Module:
+    shipped = getattr(task, "trained", None)
+    return (task.build(seed) if shipped is None else shipped()).eval()
 
 
 def activations(model: torch.nn.Module, x: torch.Tensor) -> dict[str, dict[tuple[int, int], torch.Tensor]]:

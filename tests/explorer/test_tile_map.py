@@ -90,6 +90,15 @@ def test_trained_network_knows_its_task():
     assert trained("mlp-digits", 0, 5) is trained("mlp-digits", 0, 5)
 
 
+def test_network_that_ships_weights_is_laid_out_with_them(monkeypatch):
+    task = networks.get("mlp-digits")
+    shipped = task.build(99)
+    monkeypatch.setattr(type(task), "trained", lambda self: shipped, raising=False)
+    trained.cache_clear()
+    assert trained("mlp-digits", 0, 0) is shipped
+    trained.cache_clear()
+
+
 # the plan
 
 
