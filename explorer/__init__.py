@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Experiments, results, jobs and views on top of ``engine``; ``DeviceLab`` is the lab for a notebook cell."""
+"""Experiments, results, jobs and views on top of ``engine``; the labs are pages and, as objects, notebook cells."""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.labs.device_lab import DeviceLab
+    from explorer.labs.tile_lab import TileLab
 
-__all__ = ["DeviceLab"]
+__all__ = ["DeviceLab", "TileLab"]
+
+_LABS = {"DeviceLab": "explorer.labs.device_lab", "TileLab": "explorer.labs.tile_lab"}
 
 
 def __getattr__(name: str) -> Any:
-    if name != "DeviceLab":
+    if name not in _LABS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from explorer.labs.device_lab import DeviceLab  # loads the whole GUI, which scripts do without
-
-    return DeviceLab
+    return getattr(importlib.import_module(_LABS[name]), name)  # loads the whole GUI, which scripts do without

@@ -96,8 +96,8 @@ class Summary:
     def peak_bytes(self) -> int:
         """Predicted peak of making the tiles and training with the batch, beyond what the process takes without.
 
-        Not an upper bound: copies that torch makes inside its functions are not seen. Of a convolutional model's measured
-        peak, 0.78 was predicted (tests/engine/test_summary.py).
+        Not an upper bound: copies that torch makes inside its functions are not seen. Of a convolutional model's
+        measured peak, 0.78 was predicted (tests/engine/test_summary.py).
         """
         step = self.batch * self.sample_bytes + self.working_bytes
         return int(HELD_BACK * (self.tile_bytes + self.digital_bytes + max(step, self.making_bytes)))

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +20,7 @@ from engine.rng import derive_seed
 from engine.tiles import IOParameters, TileConfig, UpdateParameters
 from explorer import networks
 from explorer.experiments.base import Experiment, Progress
+from explorer.experiments.threads import torch_threads
 
 _BINS = 60
 _REPORT_S = 0.2  # how often progress is told: often enough to cancel at once, too seldom to cost anything
@@ -71,7 +70,7 @@ class Training(Experiment):
         kinds = KINDS if self.baseline else KINDS[:1]
         record = _Record.empty(kinds, self)
         total = len(kinds) * self.n_seeds * self.epochs
-        with _torch_threads(networks.get(self.network).threads):
+        with torch_threads(networks.get(self.network).threads):
             for run, (seed_index, kind) in enumerate((s, k) for s in range(self.n_seeds) for k in reversed(kinds)):
                 self._train(kind, seed_index, record, _Share(progress, run * self.epochs, total))
         return record.dataset(self)
@@ -232,13 +231,3 @@ def _reach(device: Device) -> float:
     if not np.isfinite(high):
         return 1.0
     return 1.5 * max(abs(low), abs(high)) or 1.0
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import panel as pn
@@ -12,6 +13,7 @@ from explorer.labs.state import DeviceState
 from explorer.views import theme
 from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
 from explorer.views.measured_panel import MeasuredPanel
+from explorer.views.navigation import links
 from explorer.views.parameters import ParameterPanel
 from explorer.views.picker import DevicePicker
 from explorer.views.response import ResponseView
@@ -63,19 +65,21 @@ class DeviceLab(Viewer):
         main = pn.Column(*self._main(), sizing_mode="stretch_width", styles={"gap": f"{theme.GAP}px"}, margin=0)
         return pn.Row(side, main, sizing_mode="stretch_width")
 
-    def page(self, problem: str = "") -> Viewable:
+    def page(self, problem: str = "", apps: Iterable[str] = ()) -> Viewable:
         """Return the served page: header, sidebar with the parameters, main area with the plots.
 
         Parameters
         ----------
         problem : str
             What went wrong on the way here, such as a link that cannot be read; shown above the plots.
+        apps : iterable of str
+            Names of the apps that the header links to.
         """
         side = pn.Column(*self._side(), sizing_mode="stretch_width", margin=(12, theme.GAP))
         main = pn.Column(*self._main(), sizing_mode="stretch_width", styles={"gap": f"{theme.GAP}px"}, margin=0)
         if problem:
             main.insert(0, theme.error_box(problem, "The link could not be restored."))
-        return theme.page(TITLE, sidebar=[side], main=[main])
+        return theme.page(TITLE, sidebar=[side], main=[main], header=links(apps, "device_lab"))
 
     def _side(self) -> list[Viewer]:
         return [DevicePicker(self.state), ParameterPanel(self.state), SimulationPanel(self.state)]

@@ -14,7 +14,7 @@ import json
 from typing import Any
 
 from engine.errors import OhmscapeError
-from explorer.labs.state import DeviceState
+from explorer.labs.history import EditedModel
 
 VERSION = "1"
 MAX_CHARACTERS = 8000
@@ -27,7 +27,7 @@ class LinkError(OhmscapeError, ValueError):
     """A link cannot be read; the text says why and what to do."""
 
 
-def encode(state: DeviceState) -> str:
+def encode(state: EditedModel) -> str:
     """Return the state as text that `decode` reads; letters, digits, ``.``, ``-`` and ``_`` only."""
     text = json.dumps(state.to_query(), separators=(",", ":"), allow_nan=False)
     payload = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -35,7 +35,7 @@ def encode(state: DeviceState) -> str:
 
 
 def decode(text: str) -> dict[str, Any]:
-    """Return what `DeviceState.to_query` gave.
+    """Return what `EditedModel.to_query` gave.
 
     Raises
     ------
@@ -61,17 +61,17 @@ def decode(text: str) -> dict[str, Any]:
     return query
 
 
-def restore(state: DeviceState, text: str) -> str:
+def restore(state: EditedModel, text: str) -> str:
     """Bring a state back from a link; return an empty text, or one line on why the state was left as it was."""
     if not text:
         return ""
     try:
         query = decode(text)
-        DeviceState().from_query(query)  # on a copy first: a link is taken as a whole or not at all
+        type(state)().from_query(query)  # on a copy first: a link is taken as a whole or not at all
     except OhmscapeError as error:
         return str(error)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return str(_refusal("its state is not one of a device lab", "the link as it was copied"))
+        return str(_refusal(f"its state is not one of a {state.noun} lab", "the link as it was copied"))
     state.from_query(query)
     return ""
 
@@ -82,5 +82,5 @@ def _check(payload: str) -> str:
 
 def _refusal(found: str, allowed: str) -> LinkError:
     return LinkError(
-        f"link.state: cannot be read, {found} (allowed: {allowed}). The default device is shown; copy the link again."
+        f"link.state: cannot be read, {found} (allowed: {allowed}). The default is shown; copy the link again."
     )

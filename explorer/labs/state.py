@@ -9,25 +9,24 @@ import param
 
 from engine import devices, presets
 from engine.devices import Device
-from engine.errors import OhmscapeError, ParameterError, say
+from engine.errors import ParameterError, say
+from explorer.labs.history import EditedModel
 
-_UNDO_DEPTH = 100
 MAX_PINNED = 5
 """Devices kept for comparison; with the one on show there are six."""
 
 
-class DeviceState(param.Parameterized):
+class DeviceState(EditedModel):
     """The device under study and where it came from; views watch ``revision``.
 
     ``device`` is replaced, never mutated, so a view may keep the object it has drawn. An edit that breaks a rule leaves
     ``device`` as it was and sets ``problem``.
     """
 
+    holds = "device"
+    noun = "device"
+
     device: Device = param.ClassSelector(class_=Device, doc="The last valid device.")  # type: ignore[assignment]
-    preset = param.String("", doc="Name of the preset the device started from; empty for a bare class.")
-    problem = param.String("", doc="One line about the last edit that was refused; empty when all is well.")
-    problem_field = param.String("", doc="The parameter the problem is about.")
-    revision = param.Integer(0, doc="Grows by one with every accepted change.")
     seed = param.Integer(0, bounds=(0, None), doc="Seed of all random draws shown.")
     n_devices = param.Integer(200, bounds=(1, 2000), doc="Number of simulated devices.")
     n_pulses = param.Integer(400, bounds=(2, 20000), doc="Number of pulses, half up, half down.")
@@ -35,33 +34,11 @@ class DeviceState(param.Parameterized):
     measured = param.Parameter(None, doc="Measured data laid over the model, or None.")
 
     def __init__(self, preset: str = "reram_exp_hfo2_2018", **values):
-        self._undo: list[tuple[str, Device, Device]] = []
-        self._redo: list[tuple[str, Device, Device]] = []
-        self._sliding: tuple[str, ...] = ()  # parameters of the slide that the next `slide` may continue
-        super().__init__(device=presets.load(preset), preset=preset, **values)
-        self._start = self.device
+        super().__init__(presets.load(preset), preset, **values)
 
-    @property
-    def edited(self) -> bool:
-        """Whether the device differs from the preset or class defaults it started from."""
-        return self.device != self._start
-
-    def edited_fields(self) -> list[str]:
-        """Return the parameters that differ from the start."""
-        start = self._start.values()
-        return [n for n, v in self.device.values().items() if v != start[n]]
-
-    def start_value(self, name: str) -> Any:
-        """Return the value a reset of one parameter goes back to."""
-        return getattr(self._start, name)
-
-    def start_values(self) -> dict[str, Any]:
-        """Return the values a reset of all goes back to."""
-        return self._start.values()
-
-    def problem_of(self, name: str) -> str:
-        """Return why an entry for one parameter was refused, or an empty string."""
-        return self.problem if self.problem_field == name else ""
+    def value_sources(self) -> dict[str, str]:
+        """Return parameter name to where a preset's value comes from; empty for a class without a preset."""
+        return presets.info(self.preset).parameter_sources if self.preset in presets.names() else {}
 
     def load_preset(self, name: str) -> None:
         """Show a preset."""
@@ -88,60 +65,6 @@ class DeviceState(param.Parameterized):
     def unpin(self, index: int) -> None:
         """Keep a device no longer."""
         self.pinned = [kept for k, kept in enumerate(self.pinned) if k != index]
-
-    def set(self, **values: Any) -> bool:
-        """Change parameters; return whether the change was accepted, else ``problem`` says why not."""
-        self._sliding = ()
-        return self._change(values, continued=False)
-
-    def slide(self, **values: Any) -> bool:
-        """As `set`, for a slider under way: moves of the same parameters in a row are undone as one."""
-        names, before = tuple(values), self.device
-        accepted = self._change(values, continued=names == self._sliding)
-        if self.device is not before:
-            self._sliding = names
-        return accepted
-
-    def settle(self) -> None:
-        """End the slide: the slider was let go."""
-        self._sliding = ()
-
-    def _change(self, values: dict[str, Any], *, continued: bool) -> bool:
-        try:
-            changed = self.device.copy(**values)
-        except OhmscapeError as error:
-            self.param.update(problem=str(error), problem_field=next(iter(values)))
-            return False
-        if changed != self.device:
-            if not continued:
-                self._push()
-            self._show(self.preset, changed)
-        else:
-            self.param.update(problem="", problem_field="")
-        return True
-
-    def reset(self, *names: str) -> None:
-        """Take parameters (all without arguments) back to the values they started from."""
-        chosen = names or tuple(self.device.fields())
-        self.set(**{n: self.start_value(n) for n in chosen})
-
-    def undo(self) -> None:
-        """Take back the last change."""
-        self._travel(self._undo, self._redo)
-
-    def redo(self) -> None:
-        """Do again what `undo` took back."""
-        self._travel(self._redo, self._undo)
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to undo."""
-        return bool(self._undo)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to redo."""
-        return bool(self._redo)
 
     def to_query(self) -> dict[str, Any]:
         """Return the whole state as plain values, for a link."""
@@ -172,27 +95,6 @@ class DeviceState(param.Parameterized):
         self.pinned = pinned
         self.param.update(**{n: query[n] for n in ("seed", "n_devices", "n_pulses") if n in query})
         self._show(self.preset, changed)
-
-    def _begin(self, preset: str, device: Device) -> None:
-        self._sliding = ()
-        self._push()
-        self._start = device
-        self._show(preset, device)
-
-    def _push(self) -> None:
-        self._undo = [*self._undo[-_UNDO_DEPTH:], (self.preset, self._start, self.device)]
-        self._redo = []
-
-    def _travel(self, source: list, target: list) -> None:
-        self._sliding = ()
-        if not source:
-            return
-        target.append((self.preset, self._start, self.device))
-        preset, self._start, device = source.pop()
-        self._show(preset, device)
-
-    def _show(self, preset: str, device: Device) -> None:
-        self.param.update(device=device, preset=preset, problem="", problem_field="", revision=self.revision + 1)
 
 
 def _told(preset: str, device: Device) -> dict[str, Any]:

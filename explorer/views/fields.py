@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
-from explorer.labs.state import DeviceState
+from explorer.labs.history import EditedModel
 from explorer.views import theme
 from explorer.views.echo import Written
 
@@ -94,9 +94,9 @@ def explain(about: dict[str, Any], value_source: str) -> str:
 class Field:
     """What all rows share; a subclass makes ``_inputs`` and shows values in them."""
 
-    def __init__(self, state: DeviceState, name: str, value_source: str):
+    def __init__(self, state: EditedModel, name: str, value_source: str):
         self.name, self._state = name, state
-        self.about = state.device.describe(name)
+        self.about = state.model.describe(name)
         self._showing = False  # our own writing to a widget is no edit by the user
         self._followed: tuple | None = None
         self.undo_edit = theme.icon_button("restart_alt", f"Reset {name}", margin=(14, 0, 0, 0), width=30)
@@ -109,7 +109,7 @@ class Field:
     def sync(self) -> None:
         """Show what the state has; an entry that was refused stays, with the reason below."""
         state = self._state
-        self.follow(getattr(state.device, self.name), state.start_value(self.name), state.problem_of(self.name))
+        self.follow(getattr(state.model, self.name), state.start_value(self.name), state.problem_of(self.name))
 
     def follow(self, value: Any, start: Any, refused: str) -> None:
         """Show a value, whether it differs from the one to begin with, and why an entry was refused.
@@ -157,7 +157,7 @@ class NumberField(Field):
     """A number: slider and box."""
 
     def _inputs(self, description: str) -> tuple:
-        value = getattr(self._state.device, self.name)
+        value = getattr(self._state.model, self.name)
         self.scale = Scale(self.about, value)
         self.slider = theme.Slider(
             label=self.name, value=self.scale.position(value), start=self.scale.start, end=self.scale.end,
@@ -216,7 +216,7 @@ class FlagField(Field):
     """A yes or no."""
 
     def _inputs(self, description: str) -> tuple:
-        self.switch = theme.switch(self.name, value=getattr(self._state.device, self.name), description=description)
+        self.switch = theme.switch(self.name, value=getattr(self._state.model, self.name), description=description)
         self.switch.param.watch(lambda event: self._set(event.new), "value")
         self.undo_edit.margin = 0
         return (self.switch,)
@@ -236,7 +236,7 @@ class ChoiceField(Field):
 
     def _inputs(self, description: str) -> tuple:
         self.select = theme.select(
-            self.name, options=self.about["objects"], value=getattr(self._state.device, self.name),
+            self.name, options=self.about["objects"], value=getattr(self._state.model, self.name),
             description=description,
         )  # fmt: skip
         self.select.param.watch(lambda event: self._set(event.new), "value")
@@ -256,7 +256,7 @@ class TableField(Field):
     """A list of numbers at equally spaced nodes: a box for all of them, their number below it."""
 
     def _inputs(self, description: str) -> tuple:
-        value = getattr(self._state.device, self.name)
+        value = getattr(self._state.model, self.name)
         label = theme.axis_label(self.name, self.about["unit"])
         self.box = theme.text_box(
             label, shown_as("table", value), description=description, max_length=_MAX_CHARACTERS, margin=(10, 4, 2, 4)

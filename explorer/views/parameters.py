@@ -1,28 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameter panel of a device, made from what its class says about its parameters."""
+"""The parameter panel of a model under edit, made from what its class says about its parameters."""
 
 from __future__ import annotations
 
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
-from engine import presets
-from engine.devices import Device
-from explorer.labs.state import DeviceState
+from explorer.labs.history import EditedModel
 from explorer.views import theme
 from explorer.views.fields import KINDS, Field
 
-_OPEN_GROUPS = 2  # the first ones; a closed group costs the page nothing until it is opened
+_OPEN_GROUPS = (0, 1)  # a closed group costs the page nothing until it is opened
 
 
 class ParameterPanel(Viewer):
-    """Every parameter of the state's device with slider, box, reset; undo, redo and the state of the whole."""
+    """Every parameter of the state's model with slider, box, reset; undo, redo and the state of the whole.
 
-    def __init__(self, state: DeviceState):
+    Parameters
+    ----------
+    state : EditedModel
+    rows : dict, optional
+        Parameter name to the class of its row, where that is not the one of its kind.
+    open_groups : tuple of int
+        The groups that are open at first.
+    """
+
+    def __init__(
+        self,
+        state: EditedModel,
+        *,
+        rows: dict[str, type[Field]] | None = None,
+        open_groups: tuple[int, ...] = _OPEN_GROUPS,
+    ):
         super().__init__()
-        self._state = state
+        self._state, self._rows, self._open = state, rows or {}, open_groups
         self.fields: dict[str, Field] = {}
-        self._shown: tuple[type[Device], str] | None = None  # class and preset that the rows were made for
+        self._shown: tuple[type, str] | None = None  # class and preset that the rows were made for
         self.chip = theme.chip()
         self.undo = theme.icon_button("undo", "Undo the last change")
         self.redo = theme.icon_button("redo", "Do again what was undone")
@@ -41,15 +54,15 @@ class ParameterPanel(Viewer):
 
     def _sync(self, *events) -> None:
         state = self._state
-        now = (type(state.device), state.preset)
+        now = (type(state.model), state.preset)
         if self._shown is None or self._shown[0] is not now[0]:
             self._build()
         elif self._shown != now:
-            sources = _value_sources(state.preset)
+            sources = state.value_sources()
             for name, field in self.fields.items():
                 field.explain(sources.get(name, ""))
         self._shown = now
-        values, start = state.device.values(), state.start_values()
+        values, start = state.model.values(), state.start_values()
         for name, field in self.fields.items():
             field.follow(values[name], start[name], state.problem_of(name))
         self._sync_bar(sum(values[name] != start[name] for name in values))
@@ -57,7 +70,7 @@ class ParameterPanel(Viewer):
     def _sync_bar(self, edited: int) -> None:
         state = self._state
         if state.problem:
-            label, color = "Invalid entry: last valid device shown", "error"
+            label, color = f"Invalid entry: last valid {state.noun} shown", "error"
         elif edited:
             label, color = f"Edited: {edited} parameter{'s' if edited > 1 else ''}", "primary"
         else:
@@ -68,20 +81,17 @@ class ParameterPanel(Viewer):
 
     def _build(self) -> None:
         state = self._state
-        sources = _value_sources(state.preset)
+        sources = state.value_sources()
         self.fields = {}
         groups: dict[str, list[Viewable]] = {}
-        for name in state.device.fields():
-            about = state.device.describe(name)
-            field = KINDS[about["kind"]](state, name, sources.get(name, ""))
+        for name in state.model.fields():
+            about = state.model.describe(name)
+            row = self._rows.get(name) or KINDS[about["kind"]]
+            field = row(state, name, sources.get(name, ""))
             self.fields[name] = field
             groups.setdefault(about["group"], []).append(field.view)
         made = [(title, pn.Column(*views, sizing_mode="stretch_width", margin=0)) for title, views in groups.items()]
         self.groups.active = []  # the indices would point into the old list
         self.groups[:] = made
-        self.groups.active = list(range(min(_OPEN_GROUPS, len(made))))
+        self.groups.active = [k for k in self._open if k < len(made)]
 
-
-def _value_sources(preset: str) -> dict[str, str]:
-    """Return parameter name to where a preset's value comes from; empty for a class without a preset."""
-    return presets.info(preset).parameter_sources if preset in presets.names() else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +15,7 @@ from explorer.assessment import Finding, assess, write_noise
 from explorer.experiments.pulse_response import PulseResponse
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
+from explorer.views.numbers import four_digits
 
 N_TRACES = 4
 MAX_POINTS = 1000
@@ -173,28 +173,19 @@ def tiles(
     step = 0.5 * float(device.step(at, 1) + device.step(at, -1))
     noise = 0.5 * float(device.step_noise(at, 1) + device.step_noise(at, -1))
     found = [
-        ("States", _number(n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
-        ("Granularity", _number(granularity), "w", "The step that the update logic assumes."),
-        ("Range", f"{_number(low)} … {_number(high)}", "w", "Nominal bounds of the weight."),
-        ("Symmetry point", *(("none", "1") if symmetry is None else (_number(round(symmetry, 5)), "w")),
+        ("States", four_digits(n_states), "1", "Range over granularity of the nominal device; ∞ without bounds."),
+        ("Granularity", four_digits(granularity), "w", "The step that the update logic assumes."),
+        ("Range", f"{four_digits(low)} … {four_digits(high)}", "w", "Nominal bounds of the weight."),
+        ("Symmetry point", *(("none", "1") if symmetry is None else (four_digits(round(symmetry, 5)), "w")),
          "Weight where the nominal up and down step are equal; none where they are equal everywhere or nowhere."),
-        ("Step noise / step", _number(noise / step) if step else "–", "1",
+        ("Step noise / step", four_digits(noise / step) if step else "–", "1",
          f"Cycle-to-cycle noise of one pulse over its mean step, nominal device at w = {at:.3g}."),
     ]  # fmt: skip
     written = write_noise(device)
     if written is not None:
         text = "Standard deviation between the state that pulses act on and what a read sees: write_noise_std · dw_min."
-        found.append(("Write noise", _number(written), "w", text))
+        found.append(("Write noise", four_digits(written), "w", text))
     return found
-
-
-def _number(value: Any) -> str:
-    """Return four significant digits, thin spaces between thousands."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    value = value or 0.0  # no minus zero
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return text.replace(",", "\u202f").replace("-", "−")
 
 
 def measured_columns(normalised: Normalised | None) -> dict[str, np.ndarray]:

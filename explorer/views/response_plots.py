@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import panel as pn
-from bokeh.models import ColumnDataSource, Range1d
-from panel.viewable import Viewable
+from bokeh.models import ColumnDataSource
 
 from explorer.views import theme
+from explorer.views.framed_plot import FramedPlot
 from explorer.views.live import in_one_message
 from explorer.views.ranges import round_out, set_range
 from explorer.views.response_data import N_TRACES, Response
@@ -18,18 +18,7 @@ _WAYS = ("w", "up", "down")
 _PAST_END = 0.02  # of the pulses, to the left of the first and to the right of the last
 
 
-class _Plot:
-    """A figure with ranges of ours and a legend above it."""
-
-    def __init__(self, x: tuple[str, str], y: tuple[str, str], height: int, legend: list[tuple[str, str, str]]):
-        self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
-        self.figure = theme.figure(x, y, height=height, x_range=self.x_range, y_range=self.y_range)
-        self.pane = theme.plot_pane(self.figure)
-        self.legend = theme.html(theme.legend_markup(legend), margin=(4, 0, 0, 0))
-        self.view: Viewable = pn.Column(self.legend, self.pane, sizing_mode="stretch_width", margin=0)
-
-
-class CurvePlot(_Plot):
+class CurvePlot(FramedPlot):
     """Weight against pulse number: band, median, a few devices, the noise-free device, measured traces."""
 
     _LEGEND = [
@@ -95,7 +84,7 @@ class CurvePlot(_Plot):
         set_range(self.y_range, *round_out(float(min(extremes)), float(max(extremes))))
 
 
-class StepPlot(_Plot):
+class StepPlot(FramedPlot):
     """Size of a step against the weight before it: noise-free lines, simulated means with their standard error."""
 
     _COLORS = {"up": theme.UP, "down": theme.DOWN}
@@ -147,7 +136,7 @@ class StepPlot(_Plot):
         set_range(self.y_range, *round_out(float(sizes.min()), float(sizes.max())))
 
 
-class SymmetryPlot(_Plot):
+class SymmetryPlot(FramedPlot):
     """Symmetry points of the devices; where there are none, the reason stands in the plot's place."""
 
     def __init__(self):

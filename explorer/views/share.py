@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import io
-from html import escape
-
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
@@ -13,11 +10,10 @@ from engine import presets
 from engine.errors import OhmscapeError
 from explorer.labs import link
 from explorer.labs.state import DeviceState
-from explorer.views import address, theme
-from explorer.views.live import served
+from explorer.views import theme
+from explorer.views.takeaway import STATE_ARGUMENT, LinkToState, Settled, Takeaway
 from explorer.views.upload import Upload
 
-STATE_ARGUMENT = "state"
 LIMIT_MB = 1
 """Largest TOML file taken; a device with every parameter and its sources takes about 5 kB."""
 
@@ -25,57 +21,6 @@ _WATCHED = ["revision", "pinned", "seed", "n_devices", "n_pulses"]
 _TOO_LONG = (
     f"The tables on show do not fit into a link of {link.MAX_CHARACTERS} characters. Save the device as TOML instead."
 )
-_SETTLE_MS = 400  # the address follows a drag once it rests, not at every step of it
-
-# The clipboard needs a secure page (https or this machine); elsewhere the old command still works.
-_COPY = """
-const fallback = () => {
-  const area = document.createElement('textarea')
-  area.value = text.value
-  document.body.appendChild(area)
-  area.select()
-  document.execCommand('copy')
-  area.remove()
-}
-const told = source.data ?? source
-const before = told.label
-const done = () => { told.label = 'Copied'; setTimeout(() => { told.label = before }, 1500) }
-if (navigator.clipboard) { navigator.clipboard.writeText(text.value).then(done, () => { fallback(); done() }) }
-else { fallback(); done() }
-"""
-
-
-def restore(state: DeviceState, text: str | None = None) -> str:
-    """Bring the state back from the page's address (or from ``text``); return a problem in one line, or nothing."""
-    return link.restore(state, address.argument(STATE_ARGUMENT) if text is None else text)
-
-
-class _Text:
-    """A text to look at, copy and save."""
-
-    def __init__(self, label: str, filename: str = ""):
-        self.shown = theme.html("")
-        self.held = pn.widgets.TextInput(visible=False)  # among the panel's carriers, see there
-        self.copy = theme.button(f"Copy {label}", icon="content_copy")
-        self.copy.js_on_click(args={"text": self.held}, code=_COPY)
-        buttons = [self.copy]
-        if filename:
-            buttons.append(theme.download("Save as file", filename, self._file))
-        row = theme.row(*buttons, margin=(8, 0, 0, 0))
-        self.view = pn.Column(self.shown, row, sizing_mode="stretch_width", margin=(8, 0, 0, 0))
-
-    @property
-    def text(self) -> str:
-        """What is copied and saved."""
-        return self.held.value
-
-    @text.setter
-    def text(self, text: str) -> None:
-        self.held.value = text
-        self.shown.object = f'<pre class="code">{escape(text)}</pre>'
-
-    def _file(self) -> io.BytesIO:
-        return io.BytesIO(self.text.encode())
 
 
 class SharePanel(Viewer):
@@ -87,21 +32,20 @@ class SharePanel(Viewer):
     def __init__(self, state: DeviceState):
         super().__init__()
         self.state = state
-        self.link, self.toml, self.snippet = _Text("link"), _Text("TOML", "device.toml"), _Text("code", "device.py")
-        self.too_long = theme.warning_box(visible=False, margin=(8, 0))
+        self._address = LinkToState(state, "device_lab", _TOO_LONG)
+        self.link, self.too_long, self.entry = self._address.link, self._address.too_long, self._address.entry
+        self.toml, self.snippet = Takeaway("TOML", "device.toml"), Takeaway("code", "device.py")
         self.pasted = theme.text_area("TOML or link", placeholder="Paste a device file or a link here")
         self.load = theme.button("Load", icon="input", primary=True)
         self.load.on_click(lambda _: self.take(self.pasted.value))
         self.upload = Upload(self._take_file, self._say, limit_mb=LIMIT_MB)
         self.said = theme.error_box(visible=False)
         self.loaded = theme.info_box("The device is on show.", visible=False)
-        self.entry = address.QueryEntry(STATE_ARGUMENT)
-        self._settling: object | None = None
         # Invisible, but the page must have drawn them: they belong outside tabs, which draw only what is chosen.
-        self.carriers = [self.link.held, self.toml.held, self.snippet.held, self.entry.carrier]
+        self.carriers = [*self._address.carriers, self.toml.held, self.snippet.held]
         self.view = self._layout()
         self._show()
-        state.param.watch(self._changed, _WATCHED)
+        state.param.watch(Settled(self._show).changed, _WATCHED)
 
     def __panel__(self) -> Viewable:
         return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)
@@ -120,39 +64,16 @@ class SharePanel(Viewer):
         )  # fmt: skip
         texts = {"Link": self.link, "TOML": self.toml, "Python": self.snippet}
         views = {name: text.view for name, text in texts.items()}
-        views["Link"] = pn.Column(self.too_long, self.link.view, sizing_mode="stretch_width", margin=0)
+        views["Link"] = self._address.view
         sections = theme.tabs(*views.items(), ("Import", way_in))
         subtitle = "A link that restores everything on show, files for elsewhere."
         return theme.card("Share", sections, subtitle=subtitle)
 
-    def _changed(self, *events) -> None:
-        """Follow the state once it rests."""
-        doc = pn.state.curdoc
-        if not served():
-            self._show()
-            return
-        if self._settling is not None:
-            doc.remove_timeout_callback(self._settling)
-        self._settling = doc.add_timeout_callback(self._settled, _SETTLE_MS)
-
-    def _settled(self) -> None:
-        self._settling = None
-        self._show()
-
     def _show(self) -> None:
         state = self.state
-        text = link.encode(state)
-        self._show_link(text)
+        self._address.show()
         self.toml.text = presets.dumps(state.device, title=title(state), note=_note(state))
         self.snippet.text = state.device.to_snippet()
-
-    def _show_link(self, text: str) -> None:
-        fits = len(text) <= link.MAX_CHARACTERS
-        self.link.view.visible = fits
-        theme.say_warning(self.too_long, "" if fits else _TOO_LONG, "No link.")
-        if fits:
-            self.link.text = f"{address.base() or 'device_lab'}?{STATE_ARGUMENT}={text}"
-        self.entry.put(text if fits else "")
 
     def _take_file(self, name: str, content: bytes) -> None:
         try:

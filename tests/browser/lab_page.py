@@ -23,12 +23,14 @@ _POINTS = """label => {
 class LabPage:
     """One visitor's page."""
 
+    app = "device_lab"
+
     def __init__(self, page: Page, url: str):
         self.page, self.errors = page, []
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.open(f"{url}device_lab")
+        self.open(f"{url}{self.app}")
 
     def open(self, url: str) -> None:
         """Go to an address and wait until everything is there."""

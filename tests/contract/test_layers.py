@@ -31,7 +31,8 @@ ORDER = [
     ("explorer.results", "explorer.assessment"),
     ("explorer.jobs",),
     ("explorer.assessment",),
-    ("explorer.labs.link", "explorer.labs.state"),  # parameters only: what a view is given
+    # parameters only: what a view is given
+    ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state"),
     ("explorer.views", "explorer.figures"),
     ("explorer.labs",),
     ("explorer", "explorer.serving", "explorer.diagnosis"),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from engine import devices, presets
 from explorer.labs import link
 from explorer.labs.state import DeviceState
-from explorer.views.share import SharePanel, restore, title
+from explorer.views.share import SharePanel, title
+from explorer.views.takeaway import restore
 
 
 @pytest.fixture

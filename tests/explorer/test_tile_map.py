@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network on tiles: the plan holds every tile once, to scale; errors are those of its own products."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import ParameterError
+from engine.tiles import IOParameters
+from explorer import networks
+from explorer.experiments.tile_map import TileMap, activations, trained
+from explorer.labs import link
+from explorer.labs.tile_lab import TileLab
+from explorer.labs.tile_state import TileState
+from explorer.views.floor_plan import plan
+from explorer.views.tile_map import NetworkView
+from explorer.views.tile_map_data import check_live_size, lay_out
+
+QUICK = {"epochs": 0, "n_vectors": 16}
+
+
+@pytest.fixture
+def state() -> TileState:
+    state = TileState()
+    state.parts["network"].set(**QUICK)
+    return state
+
+
+@pytest.fixture
+def view(state: TileState) -> NetworkView:
+    view = NetworkView(state)
+    view.show(True)
+    return view
+
+
+def test_map_has_the_tiles_of_every_layer():
+    ds = TileMap(**QUICK, max_input_size=40, max_output_size=50).run()
+    assert ds.layer.values.tolist() == ["0"] * 4 + ["2"] * 2
+    assert ds["rows"].values.tolist() == [32, 32, 32, 32, 10, 10]
+    assert ds["columns"].values.tolist() == [32] * 6
+    np.testing.assert_allclose(ds.utilisation, [32 * 32 / 2000] * 4 + [320 / 2000] * 2)
+    assert (ds.weight_histogram.sum("bin") == ds["rows"] * ds["columns"]).all()
+    assert (ds.error_histogram.sum("bin") == 16 * ds["rows"]).all()
+
+
+def test_map_without_limits_is_one_full_tile_for_each_layer():
+    ds = TileMap(**QUICK, max_input_size=0, max_output_size=0).run()
+    assert ds.sizes["tile"] == 2
+    assert (ds.utilisation == 1).all()
+
+
+def test_map_perfect_periphery_has_no_error():
+    ds = TileMap(**QUICK, forward=IOParameters(is_perfect=True)).run()
+    assert (ds.relative_error < 1e-6).all()  # single precision
+
+
+def test_map_noise_of_the_output_is_the_error_of_a_tile():
+    """Seed 0, 64 vectors by 32 outputs: a spread known to 1/sqrt(2 * 2048) = 1.6 %, z-limit 4."""
+    quiet = IOParameters(noise_management="none", inp_res=0, out_res=0, out_noise=0.1)
+    ds = TileMap(epochs=0, n_vectors=64, forward=quiet).run()
+    edges = ds.error_edges[0].values
+    middle, counts = 0.5 * (edges[1:] + edges[:-1]), ds.error_histogram[0].values
+    std = np.sqrt(np.average(middle**2, weights=counts))
+    assert std == pytest.approx(0.1, rel=4 * 0.016)
+
+
+def test_activations_are_those_of_the_exact_network():
+    model = trained("mlp-digits", 0, 0)
+    x = networks.get("mlp-digits").data().x_test[:5]
+    from engine.nn import convert
+
+    experiment = TileMap(**QUICK, max_input_size=32, max_output_size=0)
+    seen = activations(convert(model, experiment.config()), x)
+    torch.testing.assert_close(seen["0"][0, 1], x[:, 32:])
+    hidden = torch.tanh(model[0](x)).detach()
+    torch.testing.assert_close(seen["2"][0, 0], hidden[:, :32], rtol=0, atol=1e-6)  # sums in another order
+
+
+def test_trained_network_knows_its_task():
+    """Ten classes: chance is 0.1; 0.97 was seen after five epochs."""
+    split = networks.get("mlp-digits").data()
+    right = (trained("mlp-digits", 0, 5)(split.x_test).argmax(1) == split.y_test).float().mean()
+    assert right > 0.9
+    assert trained("mlp-digits", 0, 5) is trained("mlp-digits", 0, 5)
+
+
+def test_network_that_ships_weights_is_laid_out_with_them(monkeypatch):
+    task = networks.get("mlp-digits")
+    shipped = task.build(99)
+    monkeypatch.setattr(type(task), "trained", lambda self: shipped, raising=False)
+    trained.cache_clear()
+    assert trained("mlp-digits", 0, 0) is shipped
+    trained.cache_clear()
+
+
+# the plan
+
+
+@st.composite
+def layered(draw):
+    names, rows, columns, heights, widths = [], [], [], [], []
+    for layer in range(draw(st.integers(1, 6))):
+        down, across = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+        high, wide = draw(st.integers(1, 200)), draw(st.integers(1, 200))
+        for r, c in itertools.product(range(down), range(across)):
+            names.append(str(layer)), rows.append(r), columns.append(c), heights.append(high), widths.append(wide)
+    return names, *(np.array(v) for v in (rows, columns, heights, widths))
+
+
+@given(layered())
+def test_plan_tiles_do_not_overlap_and_lie_inside(case):
+    names, rows, columns, heights, widths = case
+    made = plan(names, rows, columns, heights.astype(float), widths.astype(float))
+    boxes = [(p.left, p.top - h, p.left + w, p.top) for p, h, w in zip(made.places, heights, widths, strict=True)]
+    for one, other in itertools.combinations(boxes, 2):
+        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+        assert apart
+    assert min(b[0] for b in boxes) >= 0
+    assert max(b[3] for b in boxes) <= 0
+    assert max(b[2] for b in boxes) <= made.width + 1e-9 * made.width
+    assert -min(b[1] for b in boxes) <= made.height * (1 + 1e-9)
+    assert [name for name, *_ in made.names] == list(dict.fromkeys(names))
+
+
+def test_plan_drawn_is_to_scale(view):
+    drawn, ds = view.plan.source.data, view._found.ds
+    for k in range(ds.sizes["tile"]):
+        assert drawn["right"][k] - drawn["left"][k] == pytest.approx(int(ds["columns"][k]))
+        assert drawn["top"][k] - drawn["bottom"][k] == pytest.approx(int(ds["rows"][k]))
+        assert drawn["room_right"][k] - drawn["left"][k] == pytest.approx(int(ds.room_columns[k]))
+
+
+# the view
+
+
+def test_view_computes_only_while_on_show(state):
+    view = NetworkView(state)
+    assert view.worker.computed == 0
+    state.set(out_noise=0.1)
+    assert view.worker.computed == 0
+    view.show(True)
+    assert view.worker.computed == 1
+    view.show(False)
+    state.set(out_noise=0.2)
+    state.parts["network"].set(max_input_size=16)
+    assert view.worker.computed == 1
+    view.show(True)
+    assert view.worker.computed == 2
+    view.show(False)
+    view.show(True)
+    assert view.worker.computed == 2
+
+
+def test_view_follows_periphery_and_knobs(state, view):
+    before = view.plan.source.data["ratio"]
+    state.set(out_noise=1.0)
+    assert view.plan.source.data["ratio"] != before
+    assert view._found.experiment.forward.out_noise == 1.0
+    view.fields["max_input_size"].box.value = "16"
+    assert len(view.plan.source.data["left"]) == 12
+    assert view.table.object.count("<tr>") == 3
+
+
+def test_tile_tapped_shows_its_histograms(view):
+    assert view.detail.empty.visible
+    view.plan.source.selected.indices = [4]
+    ds = view._found.ds
+    assert view.detail.body.visible
+    assert view.list.value == 4
+    assert view.detail.weights.sources[0].data["count"] == ds.weight_histogram[4].values.tolist()
+    assert view.detail.errors.sources[0].data["count"] == ds.error_histogram[4].values.tolist()
+    assert "Layer 2, row 0, column 0" in view.detail.title.object
+    view.plan.source.selected.indices = []
+    assert view.detail.empty.visible
+    assert view.list.value == -1
+
+
+def test_tile_chosen_from_the_list_is_marked_and_gone_with_its_tile(state, view):
+    view.list.value = 5
+    assert view.plan.source.selected.indices == [5]
+    state.parts["network"].set(max_input_size=0, max_output_size=0)
+    assert view.plan.source.selected.indices == []
+    assert view.detail.empty.visible
+
+
+@pytest.mark.parametrize("by", ["error", "utilisation"])
+def test_colors_grow_with_what_they_stand_for(view, by):
+    view.by.value = by
+    values = view._found.ds["relative_error" if by == "error" else "utilisation"].values
+    strength = [int(color[7:], 16) for color in view.plan.source.data["fill"]]
+    assert np.argmax(strength) == np.argmax(values)
+    assert [strength[k] for k in np.argsort(values)] == sorted(strength)
+
+
+def test_training_too_long_for_a_page_is_refused_in_one_line():
+    with pytest.raises(ParameterError, match="take too long for a page"):
+        check_live_size(TileMap(epochs=1000))
+
+
+def test_refused_training_keeps_the_picture(state, view):
+    before = view.plan.source.data["left"]
+    state.parts["network"].set(epochs=1000)
+    assert "take too long" in view.problem.object
+    assert view.plan.source.data["left"] == before
+
+
+def test_headline_tells_the_worst_tile(state):
+    found = lay_out(TileMap(**QUICK))
+    told = {label: value for label, value, *_ in found.headline}
+    assert told["Tiles"] == "6"
+    assert told["Worst tile"] == f"{float(found.ds.snr.min()):.1f}"
+
+
+def test_link_carries_the_network(state):
+    other = TileState()
+    assert link.restore(other, link.encode(state)) == ""
+    assert other.parts["network"].experiment == state.parts["network"].experiment
+
+
+def test_lab_tab_opened_makes_the_network_and_computes():
+    lab = TileLab(n_vectors=4, out_features=8, in_features=8)
+    lab.state.parts["network"].set(**QUICK)
+    tabs = lab._main()[0]
+    assert len(tabs[1]) == len(tabs[2]) == 0
+    tabs.active = 2
+    view = tabs[2][0]
+    waiting, body = view.view[2:] if isinstance(view, NetworkView) else view[2:]
+    assert (waiting.visible, body.visible) == (False, True)
+    tabs.active = 0
+    tabs.active = 2
+    assert len(tabs[2]) == 1
