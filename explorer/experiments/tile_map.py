@@ -52,8 +52,9 @@ class TileMap(Experiment):
                                     source="assumed", doc="Largest weight that a tile's are scaled to; 0 writes them "
                                                           "as they are.")
     epochs = Quantity(5, bounds=(0, 1000), softbounds=(0, 20), integer=True, unit="epochs", group="Network",
-                      source="assumed", doc="Digital training before the network is put on tiles; 0 takes the weights that the network "
-                          "ships with, or the initial ones where it has none.")
+                      source="assumed",
+                      doc="Digital training before the network is put on tiles; 0 takes the weights it ships with, or "
+                          "initial ones.")
     n_vectors = Quantity(128, bounds=(1, 10_000), softbounds=(1, 512), integer=True, unit="vectors", group="Network",
                          source="assumed", doc="Activations of test samples that each tile multiplies, at most.")
     device = param.ClassSelector(class_=Device, default=Ideal(), instantiate=True,

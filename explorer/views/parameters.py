@@ -94,4 +94,3 @@ class ParameterPanel(Viewer):
         self.groups.active = []  # the indices would point into the old list
         self.groups[:] = made
         self.groups.active = [k for k in self._open if k < len(made)]
-

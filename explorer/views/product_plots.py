@@ -81,8 +81,9 @@ class ErrorPlot(BarPlot):
         ], theme.MODEL)  # fmt: skip
         self.curve = ColumnDataSource({"error": [], "count": []})
         self.figure.line("error", "count", source=self.curve, line_color=theme.NOMINAL, line_width=2)
-        self.plot, self.empty = self.view, theme.empty_box(
-            "No error", "Every analog output equals the exact one.", visible=False
+        self.plot, self.empty = (
+            self.view,
+            theme.empty_box("No error", "Every analog output equals the exact one.", visible=False),
         )
         self.view = pn.Column(self.plot, self.empty, sizing_mode="stretch_width", margin=0)
 
