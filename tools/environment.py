@@ -104,11 +104,8 @@ class Environment:
         run_logged([sys.executable, "-m", "venv", "--clear", str(self.venv)], self.log)
 
     def pip(self, *arguments: str) -> None:
-        """Run pip in the environment under the lock file.
-
-        Python compiles what is imported, then and once; compiling all of every package here would take longer.
-        """
-        run_logged([*self._pip, "install", "--no-compile", "-c", str(LOCK), *arguments], self.log)
+        """Run pip in the environment under the lock file."""
+        run_logged([*self._pip, "install", "-c", str(LOCK), *arguments], self.log)
 
     @property
     def _pip(self) -> list[str]:
