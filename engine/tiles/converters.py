@@ -93,7 +93,7 @@ class Converter(Model):
 
     def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
         """Return the whole numbers of steps that the circuit finds for ``(samples, columns)`` in steps."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.decide: a converter must define it.")
 
     def of_columns(self, columns: int) -> np.ndarray:
         """Return the number of the converter of each column, ``(columns,)``."""

@@ -79,14 +79,14 @@ class Encoding(Model):
 
     def exact(self, weights: np.ndarray) -> list[np.ndarray]:
         """Return the conductances before they are moved to states."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.exact: an encoding must define it.")
 
     def difference(self, currents: Sequence[np.ndarray], sums: np.ndarray) -> np.ndarray:
         """Return the currents ``(batch, out)`` that carry the product, from those ``(batch, lines)`` of each array.
 
         ``sums`` ``(batch, 1)`` are the sums of each input vector, for references that are subtracted as numbers.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.difference: an encoding must define it.")
 
     def weights(self, arrays: Sequence[ArrayLike]) -> np.ndarray:
         """Return the weights ``(out, in)`` that arrays of conductances stand for: what `arrays` does, undone."""

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from bokeh.models import CustomJSTickFormatter
 
 from engine.errors import say
 from explorer.views import theme
-from explorer.views.echo import Written
 from explorer.views.fields import NumberField, shown
 
 FEWEST, MOST = 2, 12
@@ -94,31 +92,16 @@ class BitsField(NumberField):
             description=description + _EXAMPLES,
         )  # fmt: skip
         self.box = theme.number_box(text_of(value), "1", label=f"{self.name}, bits")
-        self._on_slider, self._in_box = Written(self.slider), Written(self.box)
-        self.slider.param.watch(self._slid, "value")
-        self.slider.param.watch(lambda _: self._state.settle(), "value_throttled")
-        self.box.param.watch(self._typed, "value")
-        return self.slider, self.box
+        return self._joined()
 
-    def _slid(self, event: Any) -> None:
-        if self._showing:
-            return
-        if self._on_slider.came_back(event.new):
-            self._show_again()
-        else:
-            self._state.slide(**{self.name: 0.0 if event.new >= OFF else resolution(event.new)})
+    def _at(self, position: float) -> float:
+        return 0.0 if position >= OFF else resolution(position)
 
-    def _typed(self, event: Any) -> None:
-        if self._showing:
-            return
-        if self._in_box.came_back(event.new):
-            self._show_again()
-            return
-        self._followed = None  # show it anew even if it is the value there was: the text may differ
-        value = value_of(event.new)
+    def _take(self, text: str) -> None:
+        value = value_of(text)
         if value is None:
             rule, allowed = "is no resolution", f"{FEWEST} to {_MOST_TYPED} bit, a share such as 1/126 or 0.01, off"
-            self._state.refuse(self.name, say(self.name, event.new, rule, allowed, "Correct it."))
+            self._state.refuse(self.name, say(self.name, text, rule, allowed, "Correct it."))
         else:
             self._state.set(**{self.name: value})
 

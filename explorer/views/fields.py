@@ -164,6 +164,10 @@ class NumberField(Field):
             step=self.scale.step, format=self.scale.formatter(), description=description,
         )  # fmt: skip
         self.box = theme.number_box(shown(value), self.about["unit"], label=f"{self.name}, number")
+        return self._joined()
+
+    def _joined(self) -> tuple:
+        """Follow slider and box; return them."""
         self._on_slider, self._in_box = Written(self.slider), Written(self.box)
         self.slider.param.watch(self._slid, "value")
         self.slider.param.watch(lambda _: self._state.settle(), "value_throttled")
@@ -176,7 +180,11 @@ class NumberField(Field):
         if self._on_slider.came_back(event.new):
             self._show_again()
         else:
-            self._state.slide(**{self.name: self.scale.value(event.new)})
+            self._state.slide(**{self.name: self._at(event.new)})
+
+    def _at(self, position: float) -> float:
+        """Return the value at a position of the slider."""
+        return self.scale.value(position)
 
     def _typed(self, event: Any) -> None:
         if self._showing:
@@ -184,11 +192,15 @@ class NumberField(Field):
         if self._in_box.came_back(event.new):
             self._show_again()
             return
-        try:
-            value: float | str = float(event.new)
-        except ValueError:
-            value = event.new  # the parameter itself refuses it, in its own words
         self._followed = None  # show it anew even if it is the value there was: the text may differ
+        self._take(event.new)
+
+    def _take(self, text: str) -> None:
+        """Set the value that a text means."""
+        try:
+            value: float | str = float(text)
+        except ValueError:
+            value = text  # the parameter itself refuses it, in its own words
         self._state.set(**{self.name: value})
 
     def _show_again(self) -> None:
