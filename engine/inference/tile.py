@@ -93,7 +93,8 @@ class ProgrammedTile:
 
     def __post_init__(self) -> None:
         converter = self.recipe.converter
-        self.target, self.scale = converter.to_conductances(self.wanted)
+        exact, self.scale = converter.to_conductances(self.wanted)
+        self.target = self.recipe.noise.writable(exact, converter)
         self.draws = Draws(self.seeds, (converter.slices, *self.wanted.shape), self.wanted.device)
         self._line_keys = self.draws.keys("lines")
         self.stuck: StuckDevices | None = None

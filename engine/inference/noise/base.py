@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -45,9 +46,20 @@ class NoiseModel(Part):
                                 doc="Factor on the standard deviation of programming; 0 programs exactly.")
     read_noise_scale = Quantity(1.0, **SCALED, source="assumed: as measured",
                                 doc="Factor on the standard deviation of the noise that a read finds; 0 is none.")
+    states = Quantity(0, bounds=(0, 2**16), softbounds=(0, 64), integer=True, unit="levels", group="Conductance",
+                      source="assumed: continuous", doc="Equally spaced conductances from g_min to g_max that can be "
+                                                        "programmed; 0 is any.")
     drift_scale = Quantity(1.0, **SCALED, source="assumed: as measured",
                            doc="Factor on drift; 0 keeps conductances as programmed.")
     # fmt: on
+
+    def check(self) -> None:
+        """Raise `ParameterError` for a single state, which can hold no weight."""
+        super().check()
+        if self.states == 1:
+            raise ParameterError(
+                say(f"{type(self).__name__}.states", 1, "holds no weight", "0, 2 .. 65536", "Use 2 or more.")
+            )
 
     def converter(self) -> Converter:
         """Return the converter that is used if none is given: one pair of devices."""
@@ -64,6 +76,13 @@ class NoiseModel(Part):
         """Raise `ParameterError` for a time that the model has no statistics for."""
         if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t < math.inf:
             raise ParameterError(say("t", t, "is no time after programming", "0 s or more", "Give seconds.", unit="s"))
+
+    def writable(self, target: torch.Tensor, converter: Converter) -> torch.Tensor:
+        """Return targets (uS) as the nearest ones that can be programmed."""
+        if self.states == 0:
+            return target
+        step = converter.span / (self.states - 1)
+        return ((target - converter.g_min) / step).round_().mul_(step).add_(converter.g_min)
 
     def relative(self, g: torch.Tensor) -> torch.Tensor:
         """Return conductances as shares of g_max."""
@@ -113,3 +132,27 @@ def programmed_with(target: torch.Tensor, sigma: torch.Tensor, draws: Draws, pro
     if not sigma.any():
         return target.expand(len(draws.seeds), *draws.shape)
     return draws.normals(PROGRAM, prog_id).mul_(sigma).add_(target).clamp_(min=0)
+
+
+def interpolated(x: torch.Tensor, nodes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return values at x, linear between increasing nodes, beyond them as at the last one; all of one dtype."""
+    place = torch.searchsorted(nodes, x.contiguous()).clamp_(1, len(nodes) - 1)
+    low, high = nodes[place - 1], nodes[place]
+    share = ((x - low) / (high - low)).clamp_(0, 1)
+    return torch.lerp(values[place - 1], values[place], share)
+
+
+def check_increasing(subject: str, numbers: list[float], unit: str) -> None:
+    """Raise `ParameterError` unless there are at least two numbers, each larger than the one before."""
+    if len(numbers) < 2 or any(b <= a for a, b in pairwise(numbers)):
+        raise ParameterError(
+            say(subject, numbers, "must increase", "two numbers or more, each larger than the one before",
+                "Sort them, and leave out repeated ones.", unit=unit)
+        )  # fmt: skip
+
+
+def check_length(subject: str, numbers: list[float], wanted: int, why: str) -> None:
+    """Raise `ParameterError` unless a table has the wanted length."""
+    if len(numbers) != wanted:
+        rule = f"has {len(numbers)} numbers"
+        raise ParameterError(say(subject, "a table", rule, f"{wanted}, {why}", "Complete the table."))
