@@ -8,9 +8,13 @@ import pkgutil
 
 from engine.errors import ParameterError, near_miss
 from explorer.networks import from_file
-from explorer.networks.base import Exam, Network, ScoredNetwork, Split
+from explorer.networks.base import Exam, Network, ScoredNetwork, Split, spaced
+from explorer.networks.from_file import is_file
 
-__all__ = ["Exam", "Network", "ScoredNetwork", "Split", "find", "get", "get_scored", "names", "scored_names"]
+__all__ = [
+    "Exam", "Network", "ScoredNetwork", "Split", "find", "get", "get_scored", "is_file", "names", "scored_names",
+    "spaced",
+]  # fmt: skip
 
 
 def _discover() -> dict[str, ScoredNetwork]:

@@ -13,6 +13,8 @@ from explorer.networks import weights
 
 _BATCH = 500  # images of one forward pass while a network is scored: bounds the memory of unfolded convolutions
 
+_CALIBRATION_BATCH = 64
+
 
 @dataclass(frozen=True)
 class Split:
@@ -94,6 +96,10 @@ class ScoredNetwork:
         """
         raise NotImplementedError(f"{type(self).__name__}.exam: a network must define it.")
 
+    def calibration(self, samples: int) -> Sequence[torch.Tensor]:
+        """Return inputs from which ranges are found, in batches; those of the exam where there are no others."""
+        return self.exam(samples).inputs
+
     def score(self, model: torch.nn.Module) -> float:
         """Return the score of ``model``, a digital or a converted one."""
         return self.exam().score(model)
@@ -123,6 +129,10 @@ class Network(ScoredNetwork):
     def probe(self) -> tuple[torch.Tensor, ...]:
         """Return the first 32 test samples."""
         return (self.data().x_test[:32],)
+
+    def calibration(self, samples: int) -> Sequence[torch.Tensor]:
+        """Return the first training samples, 64 in a batch."""
+        return self.data().x_train[:samples].split(_CALIBRATION_BATCH)
 
     def exam(self, samples: int = 0, batch: int = 0) -> Exam:
         """Return test samples, and how to find the share of them that is classified rightly."""

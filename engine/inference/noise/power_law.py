@@ -10,7 +10,7 @@ import torch
 
 from engine import ops
 from engine.inference.draws import Draws, time_bits
-from engine.inference.noise.base import DRIFT, READ, NoiseModel, State, polynomial, programmed_with
+from engine.inference.noise.base import DRIFT, READ, SCALED, NoiseModel, State, polynomial, programmed_with
 from engine.quantity import Flag, Quantity, Table
 
 LEAST = 1e-7  # share of g_max below which logarithms of it are not taken
@@ -35,6 +35,9 @@ class PowerLawNoise(NoiseModel):
                    doc="Time from the last write pulse to the reference read, where t is 0 and drift begins.")
     t_read = Quantity(250e-9, **_POSITIVE, softbounds=(1e-9, 1e-5), log=True, source="assumed",
                       doc="Duration of one read, which cuts off the 1/f noise at high frequencies.")
+    drift_spread_scale = Quantity(1.0, **SCALED, source="assumed: as measured",
+                                  doc="Factor on the spread of the drift exponent over devices of one target; 0 lets "
+                                      "all of them drift alike.")
     prog_coeff = Table([0.0], unit="uS", group="Programming", source="assumed",
                        doc="Coefficients of the standard deviation of programming over g_T / g_max, ascending.")
     prog_coeff_g_max_reference = Quantity(25.0, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(5, 100),
@@ -81,7 +84,8 @@ class PowerLawNoise(NoiseModel):
 
     def exponents(self, target: torch.Tensor, draws: Draws, prog_id: int) -> torch.Tensor:
         """Return the drift exponent of every device, ``(chip, slices, out, in)``."""
-        nu = draws.normals(DRIFT, prog_id).mul_(self.nu_std(target)).add_(self.nu_mean(target))
+        spread = self.nu_std(target) * self.drift_spread_scale
+        nu = draws.normals(DRIFT, prog_id).mul_(spread).add_(self.nu_mean(target))
         return nu.abs_().mul_(self.drift_scale)
 
     def reprogrammed(self, state: State, programmed: torch.Tensor) -> State:
