@@ -16,6 +16,8 @@ from engine.errors import CapacityError, say
 from engine.inference import ProgrammedNetwork, ProgrammedTile, program
 from engine.nn import calibrate, convert
 from engine.nn.checkpoint import analog_layers
+from engine.nn.core import AnalogCore
+from engine.nn.grid import Block
 from engine.nn.memory import available_memory, shown
 from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig
 from explorer import networks
@@ -112,27 +114,58 @@ def forecast(network: str, scenario: Scenario, chips: int) -> int:
     kept = len(scenario.noise.state_names()) * slices + 1
     lasting = sum(sizes) * (kept + slices)
     passing = max(sizes) * slices * _COPIES
-    rows = _largest_activation(network) * batch_size(network, chips) * _ACTIVATIONS
+    rows = cost(network).largest * batch_size(network, chips) * _ACTIVATIONS
     return 4 * (chips * (lasting + passing + rows) + 2 * sum(sizes))
 
 
 def batch_size(network: str, chips: int) -> int:
     """Return the samples of one pass through so many chips."""
-    return max(1, min(_MOST_SAMPLES, _TOGETHER // (chips * _largest_activation(network))))
+    return max(1, min(_MOST_SAMPLES, _TOGETHER // (chips * cost(network).largest)))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one sample costs a network on tiles.
+
+    Attributes
+    ----------
+    weights : int
+        Weights on tiles.
+    largest : int
+        Most numbers that one layer is given, patches of a convolution counted singly.
+    multiplications : int
+        Of weights with inputs.
+    converted : int
+        Inputs and outputs that pass a converter.
+    """
+
+    weights: int
+    largest: int
+    multiplications: int
+    converted: int
 
 
 @functools.lru_cache(maxsize=16)
-def _largest_activation(network: str) -> int:
-    """Return the most numbers that one layer is given for one sample, patches of a convolution counted singly."""
+def cost(network: str) -> Cost:
+    """Return what a sample costs, counted in one pass of one input."""
     task = networks.find(network)
-    model, found = convert(task.trained(), TileConfig(Ideal())).eval(), [1]
+    model = convert(task.trained(), TileConfig(Ideal())).eval()
+    given: list[tuple[int, int, int]] = []
     layers = analog_layers(model)
+
+    def watch(layer: AnalogCore, block: Block, x: torch.Tensor) -> None:
+        rows, columns = block.size
+        given.append((x.numel(), len(x) * rows * columns, len(x) * (rows + columns)))
+
     for layer in layers.values():
-        layer.watch = lambda layer, block, x: found.append(x.numel())
-    x = task.exam(2).inputs[0][:1]
+        layer.watch = watch
+    exam = task.exam(2)
+    x = exam.inputs[0][:1]
     with torch.no_grad():
         model(x)
-    return max(found)
+    weights = sum(b.size[0] * b.size[1] for layer in layers.values() for b in layer.blocks.values())
+    largest, multiplications, converted = zip(*given, strict=True)
+    return Cost(weights, max(largest), sum(multiplications), sum(converted))
 
 
 @dataclass

@@ -59,6 +59,8 @@ class Cluster:
         Number of processes of a local cluster; each runs one job at a time.
     on_event : callable
         Takes each message of a job; called in the client's thread.
+    nice : int, optional
+        Niceness of local worker processes; `NICE` by default.
 
     Raises
     ------
@@ -66,7 +68,15 @@ class Cluster:
         When the processes cannot be started or the scheduler cannot be used.
     """
 
-    def __init__(self, address: str | None, workers: int, topic: str, on_event: Callable[[dict[str, Any]], None]):
+    def __init__(
+        self,
+        address: str | None,
+        workers: int,
+        topic: str,
+        on_event: Callable[[dict[str, Any]], None],
+        *,
+        nice: int | None = None,
+    ):
         _refuse_unguarded_script()
         self.topic = topic
         self._local: LocalCluster | None = None
@@ -79,7 +89,7 @@ class Cluster:
             target = address or self._local
             self._client = Client(target, set_as_default=False, timeout=CONNECT_S, name="ohmscape-jobs")
             self._client.subscribe_topic(topic, lambda event: on_event(event[1]))
-            self._client.register_plugin(worker.WarmWorker(0 if address else NICE))
+            self._client.register_plugin(worker.WarmWorker(0 if address else NICE if nice is None else nice))
             if address:
                 self._check_versions(address)
         except Exception as err:

@@ -52,6 +52,10 @@ class JobRunner:
         Most unfinished jobs in all.
     max_per_owner : int
         Most unfinished jobs of one owner.
+    keep : bool
+        Store the results; without, they live as long as the job is remembered.
+    nice : int, optional
+        Niceness of local worker processes.
     """
 
     def __init__(
@@ -61,10 +65,13 @@ class JobRunner:
         workers: int | None = None,
         max_active: int = 32,
         max_per_owner: int = 4,
+        keep: bool = True,
+        nice: int | None = None,
     ):
         self.address = address or None
         self.workers = workers
         self.max_active, self.max_per_owner = max_active, max_per_owner
+        self.keep, self.nice = keep, nice
         self._jobs: dict[str, Job] = {}
         self._handed: dict[str, tuple[Job, Future]] = {}
         self._cluster: Cluster | None = None
@@ -195,7 +202,8 @@ class JobRunner:
             # worker processes that nobody has told to end.
             atexit.register(self.shutdown)
             count = self.workers or default_workers()
-            self._cluster = Cluster(self.address, count, f"ohmscape-{uuid.uuid4().hex}", self._on_event)
+            topic = f"ohmscape-{uuid.uuid4().hex}"
+            self._cluster = Cluster(self.address, count, topic, self._on_event, nice=self.nice)
         return self._cluster
 
     def _dispatch(self, job: Job) -> None:
@@ -231,12 +239,11 @@ class JobRunner:
         for job, _ in handed:
             self._hand_in_again(job)
 
-    @staticmethod
-    def _request(cluster: Cluster, job: Job) -> dict[str, Any]:
+    def _request(self, cluster: Cluster, job: Job) -> dict[str, Any]:
         return {
             "job": job.id,
             "experiment": json.dumps(job.written, allow_nan=False),
-            "folder": str(job.store.folder),
+            "folder": str(job.store.folder) if self.keep else None,
             "label": job.label,
             "topic": cluster.topic,
             "cancel": _cancel_event(job),
@@ -359,7 +366,9 @@ def _check_discovered(cls: type[Experiment]) -> None:
         )
 
 
-_current: tuple[int, JobRunner] | None = None
+QUICK_NICE = 5
+"""Above full jobs (`cluster.NICE`), below the server."""
+_current: dict[str, tuple[int, JobRunner]] = {}
 _current_lock = threading.Lock()
 
 
@@ -369,17 +378,29 @@ def runner() -> JobRunner:
     ``OHMSCAPE_SCHEDULER`` names a Dask scheduler to use instead of processes on this machine;
     ``OHMSCAPE_WORKERS`` sets their number.
     """
-    global _current
+    return _shared("full", lambda: JobRunner(address=os.environ.get("OHMSCAPE_SCHEDULER")))
+
+
+def quick_runner() -> JobRunner:
+    """Return the runner of quick estimates: one process of its own on this machine, results are not stored.
+
+    A knob must not wait behind a full run, nor behind the way to a cluster.
+    """
+    return _shared("quick", lambda: JobRunner(workers=1, keep=False, nice=QUICK_NICE, max_active=256, max_per_owner=16))
+
+
+def _shared(lane: str, make: Callable[[], JobRunner]) -> JobRunner:
     with _current_lock:
-        if _current is None or _current[0] != os.getpid() or _current[1]._closed:
+        known = _current.get(lane)
+        if known is None or known[0] != os.getpid() or known[1]._closed:
             # a forked child inherits the object but not its threads
-            _current = (os.getpid(), JobRunner(address=os.environ.get("OHMSCAPE_SCHEDULER")))
-        return _current[1]
+            _current[lane] = (os.getpid(), make())
+        return _current[lane][1]
 
 
 def shutdown() -> None:
-    """End the job runner of this process and its workers; happens by itself at exit."""
+    """End the job runners of this process and their workers; happens by itself at exit."""
     with _current_lock:
-        mine = _current[1] if _current is not None and _current[0] == os.getpid() else None
-    if mine is not None:
-        mine.shutdown()
+        mine = [one for pid, one in _current.values() if pid == os.getpid()]
+    for one in mine:
+        one.shutdown()

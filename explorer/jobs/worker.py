@@ -170,13 +170,14 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     request : dict
-        ``job``, ``experiment`` (JSON text), ``folder``, ``label``, ``topic``, ``cancel`` (name of the event).
+        ``job``, ``experiment`` (JSON text), ``folder`` (None: the result is not stored), ``label``, ``topic``,
+        ``cancel`` (name of the event).
 
     Returns
     -------
     dict
         ``state`` (``done``, ``failed``, ``cancelled``) with ``run_id``, ``error``, ``traceback`` where they
-        apply, and ``data`` (netCDF bytes) when the result could not be saved.
+        apply, and ``data`` (netCDF bytes) when the result was not saved.
     """
     worker = get_worker()
 
@@ -206,6 +207,8 @@ def _run_and_save(written: dict[str, Any], request: dict[str, Any], reporter: Re
     experiment = Experiment.from_dict(written)
     ds = experiment.run(reporter)
     reporter.stop_if_asked()
+    if request["folder"] is None:
+        return {"state": "done", "data": to_bytes(ds)}
     try:
         info = Store(request["folder"]).save(ds, experiment, label=request["label"], job_id=request["job"])
     except SaveFailed as err:

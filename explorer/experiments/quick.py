@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small version of a drift run that answers within a few seconds, or none where there is no such version."""
+
+from __future__ import annotations
+
+from explorer.experiments.chips import cost
+from explorer.experiments.drift_accuracy import DriftAccuracy
+from explorer.experiments.scenario import Scenario
+
+CHIPS, MOMENTS = (4, 3), (99, 5)
+"""Most chips and times of the first attempt, and of the second where that leaves too few samples."""
+FEWEST_SAMPLES, _MOST_SAMPLES = 24, 1000
+_SECONDS = 1.5  # of one scenario on one core; the way to the worker and back comes on top
+_MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 2.5e-10, 2.5e-8, 2.5e-8  # measured on one core, docs/benchmarks.md
+
+
+def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None:
+    """Return the run of one scenario on few chips, times and samples; None where even that takes too long.
+
+    Its chips are the first ones of the full run.
+    """
+    for chips, moments in zip(CHIPS, MOMENTS, strict=True):
+        found = _attempt(experiment, scenario, min(chips, int(experiment.n_chips)), _thinned(experiment.times, moments))
+        if found is not None:
+            return found
+    return None
+
+
+def _attempt(experiment: DriftAccuracy, scenario: Scenario, chips: int, times: list[float]) -> DriftAccuracy | None:
+    told = cost(experiment.network)
+    devices = told.weights * scenario.made_converter().slices * chips * (len(times) + 2)
+    sample = told.multiplications * _MULTIPLICATION_S + told.converted * _CONVERSION_S
+    most = int((_SECONDS - devices * _DEVICE_S) / (sample * chips * len(times)))
+    if most < FEWEST_SAMPLES:
+        return None
+    wanted = int(experiment.samples)
+    return DriftAccuracy(
+        network=experiment.network, n_chips=chips, samples=min(most, wanted) if wanted else min(most, _MOST_SAMPLES),
+        times=times, seed=int(experiment.seed), scenarios=[scenario.copy()],
+    )  # fmt: skip
+
+
+def _thinned(times: list[float], most: int) -> list[float]:
+    """Return so many of the times at most, the first and the last among them."""
+    if len(times) <= most:
+        return list(times)
+    return [times[round(k * (len(times) - 1) / (most - 1))] for k in range(most)]
