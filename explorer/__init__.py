@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.labs.device_lab import DeviceLab
+    from explorer.labs.drift_lab import DriftLab
     from explorer.labs.tile_lab import TileLab
 
-__all__ = ["DeviceLab", "TileLab"]
+__all__ = ["DeviceLab", "DriftLab", "TileLab"]
 
-_LABS = {"DeviceLab": "explorer.labs.device_lab", "TileLab": "explorer.labs.tile_lab"}
+_LABS = {
+    "DeviceLab": "explorer.labs.device_lab",
+    "DriftLab": "explorer.labs.drift_lab",
+    "TileLab": "explorer.labs.tile_lab",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from explorer.views.drift_data import Curve
+
 _TRACES = 5  # more would hide the band
 _FEW = 30  # a bin with fewer steps has a mean that says little
 _BINS = 40
@@ -94,6 +96,56 @@ def _draw_symmetry(axes: Axes, ds: xr.Dataset) -> None:
     if np.isfinite(nominal):
         axes.axvline(nominal, color=palette.NOMINAL, linewidth=1.8, label="nominal device")
         axes.legend(fontsize=8)
+
+
+def drift_accuracy(curves: list[Curve], title: str, measure: str = "accuracy") -> Figure:
+    """Draw accuracy against the logarithm of time: mean, its interval, band over chips, floating point.
+
+    Parameters
+    ----------
+    curves : list of Curve
+        One for each scenario (`explorer.views.drift_data.curves`).
+    title : str
+        What was measured.
+    measure : str
+        What the score is.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from explorer import durations
+    from explorer.views import time_axis
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8.2, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for curve, (color, dash, marker) in zip(curves, _DRIFT_LOOKS, strict=False):
+            x, mean = time_axis.places(curve.times.tolist()), 100 * curve.mean
+            axes.fill_between(x, 100 * curve.low, 100 * curve.high, color=color, alpha=palette.BAND_ALPHA, linewidth=0)
+            axes.errorbar(x, mean, 100 * np.nan_to_num(curve.half_width), color=color, linestyle=dash, marker=marker,
+                          markersize=5, linewidth=1.8, label=f"{curve.title} ({curve.chips} chips)")  # fmt: skip
+        if curves:
+            level = 100 * curves[0].digital
+            axes.axhline(level, color=palette.NEUTRAL, linestyle=":", label=f"floating point, {level:.1f} %")
+        axes.axvline(time_axis.ZERO / 2, color=palette.NEUTRAL, linewidth=0.6, alpha=0.6)
+        ticks = time_axis.NAMED
+        axes.set_xticks(time_axis.places(ticks), [durations.worded(t) for t in ticks])
+        axes.set(xlim=(time_axis.START, time_axis.END), xlabel="time since the reference read", ylabel=f"{measure} [%]")
+        axes.set_title(f"{title}: mean and 95 % interval, band 10 to 90 % of chips", fontsize=10)
+        axes.legend(fontsize=8)
+    return figure
+
+
+_DRIFT_LOOKS = tuple(zip((palette.MODEL, *palette.PINNED), ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2))),
+                         "os^Dvh", strict=True))  # fmt: skip
+"""As on the page: colour, dash and marker."""
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as the bytes of an SVG file."""
+    target = io.BytesIO()
+    figure.savefig(target, format="svg")
+    return target.getvalue()
 
 
 def png(figure: Figure) -> bytes:

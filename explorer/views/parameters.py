@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import panel as pn
 from panel.viewable import Viewable, Viewer
 
@@ -35,7 +37,7 @@ class ParameterPanel(Viewer):
         super().__init__()
         self._state, self._rows, self._open = state, rows or {}, open_groups
         self.fields: dict[str, Field] = {}
-        self._shown: tuple[type, str] | None = None  # class and preset that the rows were made for
+        self._shown: tuple[Any, str] | None = None  # kind of model and preset that the rows were made for
         self.chip = theme.chip()
         self.undo = theme.icon_button("undo", "Undo the last change")
         self.redo = theme.icon_button("redo", "Do again what was undone")
@@ -54,8 +56,8 @@ class ParameterPanel(Viewer):
 
     def _sync(self, *events) -> None:
         state = self._state
-        now = (type(state.model), state.preset)
-        if self._shown is None or self._shown[0] is not now[0]:
+        now = (getattr(state.model, "kind", type(state.model)), state.preset)
+        if self._shown is None or self._shown[0] != now[0]:
             self._build()
         elif self._shown != now:
             sources = state.value_sources()

@@ -3,29 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from engine.devices import Device
 from engine.errors import OhmscapeError, ParameterError
-from explorer import results
 from explorer.experiments.training import Training
 from explorer.jobs import Job
 from explorer.jobs.job import FINAL
-from explorer.results.record import is_run_id
 from explorer.views.training_data import History
-
-
-class Runner(Protocol):
-    """What a page needs of `explorer.jobs.JobRunner`."""
-
-    def submit(self, experiment: Training, *, label: str = "", owner: str | None = None) -> Job:
-        """Queue an experiment."""
-
-    def get(self, job_id: str) -> Job:
-        """Return a job by its id."""
-
-    def jobs(self, owner: str | None = None) -> list[Job]:
-        """Return the jobs known here."""
 
 
 class FollowedJob:
@@ -79,24 +64,6 @@ class FollowedJob:
         return self.status.run_id or self.job.id
 
 
-def find(runner: Runner, text: str) -> Job:
-    """Return the job that an address names.
-
-    Raises
-    ------
-    OhmscapeError
-        If there is no such job or run.
-    """
-    if is_run_id(text):
-        return Job.of_run(results.info(text), results.Store())
-    return runner.get(text)
-
-
-def ahead(runner: Runner, job: Job) -> int:
-    """Return how many unfinished jobs were there before this one."""
-    return sum(1 for other in runner.jobs() if not other.finished and other.created < job.created)
-
-
 def differences(experiment: Training, device: Device, seed: int) -> list[str]:
     """Return in words what has changed since a run: nothing where its result is that of the device on show."""
     ran = experiment.device
@@ -106,13 +73,6 @@ def differences(experiment: Training, device: Device, seed: int) -> list[str]:
         f"{n} {_word(a)} → {_word(getattr(device, n))}" for n, a in ran.values().items() if a != getattr(device, n)
     ]
     return changed + ([f"seed {experiment.seed} → {seed}"] if experiment.seed != seed else [])
-
-
-def duration(seconds: float) -> str:
-    """Word a time to go or gone."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _training(job: Job) -> Training:

@@ -13,10 +13,11 @@ from engine.errors import OhmscapeError
 from explorer import jobs
 from explorer.labs.state import DeviceState
 from explorer.views import address, theme
+from explorer.views.job_words import CHIPS, Runner, ahead, duration, find, owner
 from explorer.views.live import together
 from explorer.views.share import title
 from explorer.views.training_data import History, Outcome
-from explorer.views.training_job import FollowedJob, Runner, ahead, differences, duration, find
+from explorer.views.training_job import FollowedJob, differences
 from explorer.views.training_plots import TrainingPlots
 from explorer.views.training_runs import RecentRuns
 from explorer.views.training_settings import TrainingSettings, describe
@@ -28,13 +29,6 @@ CALM_S = 0.4
 PATIENCE_S = 2.0
 """... but no longer than this."""
 _WATCHED = ["revision", "seed"]
-_CHIPS = {
-    "queued": ("Queued", "default"),
-    "running": ("Running", "primary"),
-    "done": ("Finished", "success"),
-    "failed": ("Failed", "error"),
-    "cancelled": ("Cancelled", "default"),
-}
 _SUBTITLE = "A 64-64-10 network on handwritten digits, every layer on tiles of this device; floating point beside it."
 _NAMED = 4  # differences a stale result names before it counts the rest
 _COLUMNS = [
@@ -103,7 +97,7 @@ class TrainingPanel(Viewer):
             experiment = self.settings.experiment(self.state.device, self.state.seed)
             if self.followed is not None:
                 self.followed.job.cancel()
-            job = self.runner.submit(experiment, label=title(self.state), owner=_owner())
+            job = self.runner.submit(experiment, label=title(self.state), owner=owner())
         except OhmscapeError as error:
             self._say(str(error))
             return
@@ -221,7 +215,7 @@ class TrainingPanel(Viewer):
         self.chip.visible = self.told.visible = followed is not None
         if followed is None:
             return
-        label, color = _CHIPS[followed.status.state]
+        label, color = CHIPS[followed.status.state]
         self.chip.param.update(label=label, color=color)
         if followed.status.error or followed.problem:
             self._say(followed.status.error or followed.problem)
@@ -307,9 +301,3 @@ def _row(name: str, outcome: Outcome, digital: float) -> list[str]:
         seconds,
         str(outcome.n_seeds),
     ]
-
-
-def _owner() -> str | None:
-    """Return what counts as one user for the limit of jobs: a page."""
-    doc = pn.state.curdoc
-    return doc.session_context.id if doc is not None and doc.session_context is not None else None

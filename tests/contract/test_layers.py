@@ -32,7 +32,8 @@ ORDER = [
     ("explorer.jobs",),
     ("explorer.assessment",),
     # parameters only: what a view is given
-    ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state"),
+    ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state",
+     "explorer.labs.drift_state"),
     ("explorer.views", "explorer.figures"),
     ("explorer.labs",),
     ("explorer", "explorer.serving", "explorer.diagnosis"),

@@ -12,8 +12,9 @@ from explorer import results
 from explorer.experiments.training import Training
 from explorer.jobs import Job, JobLimit, UnknownJob
 from explorer.labs.state import DeviceState
+from explorer.views.job_words import ahead, duration
 from explorer.views.training_data import MAX_COLUMNS, MAX_POINTS, History
-from explorer.views.training_job import FollowedJob, ahead, differences, duration
+from explorer.views.training_job import FollowedJob, differences
 from explorer.views.training_panel import CALM_S, PATIENCE_S, TrainingPanel
 from explorer.views.training_plots import MAX_COMPARED
 
