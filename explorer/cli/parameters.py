@@ -103,8 +103,8 @@ def experiment(options: argparse.Namespace, cls: type[Kind]) -> Kind:
     """
     given = {k.removeprefix(_PREFIX): v for k, v in vars(options).items() if k.startswith(_PREFIX)}
     changes: dict[str, dict[str, Any]] = {"device": {}, **{name: {} for name in _parts(cls)}}
-    for assignment in options.set:
-        part, name, value = _assignment(assignment, list(changes))
+    for given in options.set:
+        part, name, value = assignment(given, list(changes))
         changes[part][name] = value
     base = cls(device=device(options.preset).copy(**changes.pop("device")), seed=options.seed, **given)
     nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
@@ -117,7 +117,8 @@ def _parts(cls: type[Experiment]) -> list[str]:
     return [n for n in nested if issubclass(cls.param[n].class_, Model) and n != "device"]
 
 
-def _assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
+def assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
+    """Return part, name and value of ``NAME=VALUE`` or ``PART.NAME=VALUE``; without a part it is the device."""
     name, equals, value = text.partition("=")
     part, dot, field = name.rpartition(".")
     if not equals or not field:
