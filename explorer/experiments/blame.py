@@ -190,12 +190,13 @@ class Blame(Experiment):
         progress(0.0, "making tiles")
         setting.require_memory([self.scenario])
         scores = {}
-        for k, (name, scenario) in enumerate(cases.items()):
-            chips = setting.programmed(scenario).drift_to(float(self.time))
-            answers = Answers(setting.exam())
-            for done in answers.ask(chips):
-                progress((k + done) / len(cases), _worded(name))
-            scores[name] = answers.scores()
+        with setting.threads():
+            for k, (name, scenario) in enumerate(cases.items()):
+                chips = setting.programmed(scenario).drift_to(float(self.time))
+                answers = Answers(setting.exam())
+                for done in answers.ask(chips):
+                    progress((k + done) / len(cases), _worded(name))
+                scores[name] = answers.scores()
         return _dataset(causes_of(self.scenario), scores, setting.digital())
 
 

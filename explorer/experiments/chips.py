@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,12 +23,14 @@ from engine.nn.memory import available_memory, shown
 from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig
 from explorer import networks
 from explorer.experiments.scenario import Scenario
+from explorer.experiments.threads import torch_threads
 from explorer.networks import Exam
 
 TILE = 512
 """Most inputs and outputs of one tile, lines."""
 _TOGETHER = 25_000_000  # numbers in the largest activation of one pass, all chips: 100 MB
 _MOST_SAMPLES = 500
+_SERIAL = 1_000_000  # multiplications of a sample below which one thread is fastest
 _CALIBRATED_ON, _QUANTILE = 640, 0.999  # training samples; as in the acceptance experiment of docs/physics/inference.md
 _POOLED = 2_000_000  # weights in a histogram at most: more chips than that are not counted
 _COPIES = 4  # of a tile's arrays that live while it is programmed or read, measured 3.1 to 3.8
@@ -54,6 +57,10 @@ class Setting:
     def exam(self) -> Exam:
         """Return the test, in batches that fit so many chips."""
         return networks.find(self.network).exam(self.samples, batch_size(self.network, self.chips))
+
+    def threads(self) -> AbstractContextManager:
+        """Return the threads to work with: one where threads would wait for each other longer than they work."""
+        return torch_threads(1 if cost(self.network).multiplications < _SERIAL else torch.get_num_threads())
 
     def digital(self) -> float:
         """Return the score of the network in floating point on the same samples."""

@@ -18,7 +18,7 @@ from engine.quantity import Quantity, Table
 from explorer import durations, networks
 from explorer.experiments.base import Experiment, Progress
 from explorer.experiments.chips import Answers, Setting, WeightStatistics, pooled, sampled
-from explorer.experiments.levels import levels
+from explorer.experiments.levels import Levels, levels
 from explorer.experiments.scenario import Scenario, check_titles
 from explorer.experiments.spread import band, mean
 
@@ -34,6 +34,7 @@ class DriftAccuracy(Experiment):
     """Program a trained network on chips and score it from right after programming to years later.
 
     All scenarios run on the same chips: chip k is made of the same draws, so differences between scenarios are paired.
+    Where a noise model has no statistics at a time, the scenario has no numbers there (NaN).
     Bands are quantiles over chips; intervals of a mean are Student's t over chips.
 
     Examples
@@ -83,9 +84,10 @@ class DriftAccuracy(Experiment):
         progress(0.0, "making tiles")
         setting.require_memory(self.scenarios)
         record = _Record.empty(self, setting.digital())
-        for k, scenario in enumerate(self.scenarios):
-            share = _Share(progress, k, len(self.scenarios), len(self.times) * int(self.n_read), scenario.title)
-            self._follow(setting, k, scenario, record, share)
+        with setting.threads():
+            for k, scenario in enumerate(self.scenarios):
+                share = _Share(progress, k, len(self.scenarios), len(self.times) * int(self.n_read), scenario.title)
+                self._follow(setting, k, scenario, record, share)
         return record.dataset(self)
 
     def _follow(self, setting: Setting, k: int, scenario: Scenario, record: _Record, share: _Share) -> None:
@@ -93,7 +95,7 @@ class DriftAccuracy(Experiment):
         chips = setting.programmed(scenario)
         record.begin(k, scenario, chips)
         for at, t in enumerate(self.times):
-            for read in range(int(self.n_read)):
+            for read in range(int(self.n_read) if has_statistics(scenario, t) else 0):
                 chips.drift_to(float(t), read_id=read)
                 if read == 0:
                     record.weights(k, at, chips)
@@ -101,7 +103,8 @@ class DriftAccuracy(Experiment):
                 for done in answers.ask(chips):
                     share.tell(at * int(self.n_read) + read + done, durations.about(t))
                 record.accuracy[k, at, :, read] = answers.scores()
-            share.finished(k, at, record, int(self.n_read))
+            if has_statistics(scenario, t):
+                share.finished(k, at, record, int(self.n_read))
 
 
 def check_network(network: str) -> None:
@@ -118,7 +121,7 @@ def absolute(network: str) -> str:
 
 
 def check_times(times: list[float], scenarios: list[Scenario]) -> None:
-    """Raise `ParameterError` where times do not ascend, or a noise model has no statistics for one."""
+    """Raise `ParameterError` where times do not ascend, or a noise model has statistics for none of them."""
     for earlier, later in itertools.pairwise(times):
         if later <= earlier:
             remedy = "Sort them, each once."
@@ -126,8 +129,18 @@ def check_times(times: list[float], scenarios: list[Scenario]) -> None:
                                      unit="s"))  # fmt: skip
     for t in times:
         durations.checked(t, "DriftAccuracy.times")
-        for scenario in scenarios:
-            scenario.noise.check_time(float(t))
+    for scenario in scenarios:
+        if not any(has_statistics(scenario, t) for t in times):
+            scenario.noise.check_time(float(times[-1]))  # says what it has statistics for
+
+
+def has_statistics(scenario: Scenario, t: float) -> bool:
+    """Return whether the scenario's noise model has statistics at a time (s)."""
+    try:
+        scenario.noise.check_time(float(t))
+    except ParameterError:
+        return False
+    return True
 
 
 @dataclass
@@ -162,7 +175,7 @@ class _Record:
     histograms: dict[str, np.ndarray]
     samples: dict[str, np.ndarray]
     edges: np.ndarray = field(default_factory=lambda: np.linspace(-REACH, REACH, BINS + 1))
-    levels: list = field(default_factory=list)
+    levels: list[Levels] = field(default_factory=list)
 
     @classmethod
     def empty(cls, experiment: DriftAccuracy, digital: float) -> _Record:
@@ -185,7 +198,7 @@ class _Record:
         self.histograms["programmed"][k] = self._counted(pooled(chips))
         self._keep("target", k, sampled(tiles, SAMPLE, "wanted"))
         self._keep("programmed", k, sampled(tiles, SAMPLE, "weights"))
-        self.levels.append(levels(scenario.noise, self.times, chips.seed, LEVEL_DEVICES))
+        self.levels.append(_levels(scenario, self.times, chips.seed))
 
     def weights(self, k: int, at: int, chips: ProgrammedNetwork) -> None:
         """Take the weights as they are now."""
@@ -234,6 +247,15 @@ class _Record:
             "chip": np.arange(int(experiment.n_chips)),
             "read": np.arange(int(experiment.n_read)),
         }
+
+
+def _levels(scenario: Scenario, times: list[float], seed: int) -> Levels:
+    """Return devices at the times that the model has statistics for, NaN at the others."""
+    there = [has_statistics(scenario, t) for t in times]
+    found = levels(scenario.noise, [t for t, yes in zip(times, there, strict=True) if yes], seed, LEVEL_DEVICES)
+    mean, std = (np.full((len(times), len(found.target)), np.nan) for _ in range(2))
+    mean[there], std[there] = found.mean, found.std
+    return Levels(found.target, mean, std)
 
 
 _NUMBERS = {

@@ -8,6 +8,7 @@ from typing import Any
 import param
 
 from engine.errors import ParameterError, say
+from engine.inference import Converter
 from engine.inference import compensation as compensations
 from engine.inference import converters as converters
 from engine.inference import noise as noises
@@ -125,7 +126,7 @@ class FlatDrift:
         parts = {n: None if getattr(scenario, n) is None else getattr(scenario, n).stem() for n in _REGISTRIES}
         made = {n: _REGISTRIES[n].get(stem)() for n, stem in parts.items() if stem is not None}
         if "converter" in made:
-            made["converter"] = made["converter"].copy(g_max=made["noise"].g_max)
+            made["converter"] = _scaled(made["converter"], made["noise"].g_max)
         start = Scenario(title=scenario.title, **made)
         scenarios = [start if k == self.selected else s for k, s in enumerate(self.experiment.scenarios)]
         kept = {"times": list(self.experiment.times), "network": self.experiment.network}
@@ -195,8 +196,16 @@ def _with_parts(scenario: Scenario, parts: dict[str, str]) -> Scenario:
 def _same_g_max(scenario: Scenario, made: dict[str, Any]) -> dict[str, Any]:
     noise, converter = made.get("noise", scenario.noise), made.get("converter", scenario.converter)
     if converter is not None and converter.g_max != noise.g_max:
-        made["converter"] = converter.copy(g_max=noise.g_max)
+        made["converter"] = _scaled(converter, noise.g_max)
     return made
+
+
+def _scaled(converter: Converter, g_max: float) -> Converter:
+    """Return a converter with another range: all its conductances in proportion."""
+    factor = g_max / converter.g_max
+    conductances = {n: v for n, v in converter.values().items() if converter.describe(n)["unit"] == "uS"}
+    scaled = {n: [x * factor for x in v] if isinstance(v, list) else v * factor for n, v in conductances.items()}
+    return converter.copy(**scaled | {"g_max": g_max})
 
 
 class DriftState(EditedModel):

@@ -17,6 +17,7 @@ from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.levels import Levels, levels
 from explorer.experiments.scenario import Scenario
 from explorer.experiments.spread import mean
+from explorer.experiments.threads import torch_threads
 
 TABLE = (1.0, durations.HOUR, durations.DAY, durations.MONTH, durations.YEAR, 10 * durations.YEAR)
 """Times of the table, where the run has them."""
@@ -67,10 +68,11 @@ def curves(ds: xr.Dataset, experiment: DriftAccuracy, *, full: bool) -> list[Cur
     found = []
     for k, title in enumerate(ds.scenario.values.tolist()):
         one = ds.isel(scenario=k)
+        one = one.isel(time=one.accuracy_mean.notnull().values)  # times without statistics
         scores = one.accuracy.mean("read").values
         halves = np.array([mean(chips).half_width for chips in scores])
         found.append(Curve(
-            str(title), ds.time.values.astype(float), scores.mean(-1), halves, one.accuracy_low.values,
+            str(title), one.time.values.astype(float), scores.mean(-1), halves, one.accuracy_low.values,
             one.accuracy_high.values, float(ds.digital_accuracy), ds.sizes["chip"], int(experiment.samples), full,
         ))  # fmt: skip
     return found
@@ -139,6 +141,10 @@ class LiveChip:
 
     def at(self, moment: Moment) -> Weights:
         """Return the weights at a moment; programs the chip where the scenario is another one."""
+        with torch_threads(1):  # at the pace of a slider a second thread costs more than it brings
+            return self._at(moment)
+
+    def _at(self, moment: Moment) -> Weights:
         scenario = moment.scenario
         key = (moment.network, moment.seed, repr(scenario.copy(title="-").to_dict()))
         if key != self._key:

@@ -169,6 +169,16 @@ def test_run_stops_between_two_batches():
         DriftAccuracy(n_chips=2, samples=50).run(stop)
 
 
+def test_times_without_statistics_are_left_out_and_none_at_all_is_refused():
+    """The tables of measured relaxation end at 100,000 s."""
+    scenario = Scenario(noise="log_time_relaxation")
+    ds = DriftAccuracy(n_chips=2, samples=20, times=[1.0, 86400.0, YEAR], scenarios=[scenario]).run()
+    assert ds.accuracy_mean.notnull().values.tolist() == [[True, True, False]]
+    assert ds.level_mean.notnull().all("level").values.tolist() == [[True, True, False]]
+    with pytest.raises(ParameterError, match="extrapolate"):
+        DriftAccuracy(times=[YEAR], scenarios=[scenario])
+
+
 def test_network_of_a_file_runs_from_another_folder(tmp_path, monkeypatch):
     text = "from explorer.networks.mlp_digits import MlpDigits\n\n\nclass Own(MlpDigits):\n    pass\n"
     (tmp_path / "own.py").write_text(text)

@@ -9,6 +9,7 @@ chips with their 95 % interval (Student's t); several values of --compensation a
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def _text(ds: xr.Dataset, options: argparse.Namespace) -> str:
         for k, t in enumerate(ds.time.values.tolist()):
             at = one.isel(time=k)
             percent = [_rounded(100 * float(at[f"accuracy_{n}"])) for n in ("mean", "half_width", "std", "low", "high")]
-            told = [round(float(at[n].mean()), 3) for n in ("alpha", "slope", "dispersion")]
+            told = [_rounded(float(at[n].mean()), 3) for n in ("alpha", "slope", "dispersion")]
             rows.append([str(title), durations.worded(t), *percent, *told])
     lines = [
         f"{ds.attrs['measure']} of {options.network} on {ds.sizes['chip']} chips, seed {options.seed}; floating point "
@@ -155,8 +156,10 @@ def _text(ds: xr.Dataset, options: argparse.Namespace) -> str:
         output.table(head, rows),
         "± 95 %: half of the interval of the mean, Student's t over chips; 10 %, 90 %: quantiles over chips",
     ]
+    if bool(ds.accuracy_mean.isnull().any()):
+        lines.append("-: the noise model has no statistics at that time")
     return "\n".join([*lines, *([f"drawn: {options.png}"] if options.png else [])])
 
 
-def _rounded(value: float) -> float | None:
-    return None if value != value else round(value, 2)  # nan: one chip has no spread
+def _rounded(value: float, digits: int = 2) -> float | None:
+    return None if math.isnan(value) else round(value, digits)  # one chip has no spread
