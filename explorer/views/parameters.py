@@ -84,12 +84,16 @@ class ParameterPanel(Viewer):
     def _build(self) -> None:
         state = self._state
         sources = state.value_sources()
-        self.fields = {}
+        before, self.fields = self.fields, {}
         groups: dict[str, list[Viewable]] = {}
         for name in state.model.fields():
             about = state.model.describe(name)
-            row = self._rows.get(name) or KINDS[about["kind"]]
-            field = row(state, name, sources.get(name, ""))
+            field = before.get(name)
+            if field is None or field.about != about:  # to make a row takes long: one that still fits stays
+                row = self._rows.get(name) or KINDS[about["kind"]]
+                field = row(state, name, sources.get(name, ""))
+            else:
+                field.explain(sources.get(name, ""))
             self.fields[name] = field
             groups.setdefault(about["group"], []).append(field.view)
         made = [(title, pn.Column(*views, sizing_mode="stretch_width", margin=0)) for title, views in groups.items()]

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drift lab: seconds from a knob's move to its quick estimate, in Chromium, idle and during a full run.
+
+    python -m bench.drift_latency [--json FILE]
+
+Every knob of the sidebar is moved once: sliders to another place, switches and lists to another entry. The clock starts
+when the widget's value is set in the page and stops when the page calls its curve an estimate again, no longer stale.
+The drawn means have to be those of the estimate computed here for the new value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+from bench.machine import load, machine
+from bench.slider_latency import START_LIMIT_S, chromium, served
+from explorer.experiments.quick import quick
+from explorer.labs.drift_state import DriftState
+from explorer.views.bits_field import resolution
+from explorer.views.fields import Scale
+
+LIMIT_S = 30
+READS = "400"  # of the full run meanwhile: it lasts longer than all moves, and is cancelled
+_BITS = ("inp_res", "out_res")
+_LEFT_OUT = ("seed", "n_read", "g_lst")  # n_read is the full run's; seed and tables have no slider
+
+# Sets a widget and waits until the curve was stale and is an estimate again; returns milliseconds and the means drawn.
+_MOVE = """([label, value]) => new Promise(resolve => {
+  const models = [...Bokeh.documents[0]._all_models.values()]
+  const widget = models.find(m => m.data?.label === label && 'value' in m.data && !('placeholder' in m.data))
+    ?? models.find(m => m.data?.label === label)
+  const chip = () => [...Bokeh.documents[0]._all_models.values()]
+    .map(m => m.data?.label).find(l => ['Stale', 'Estimate', 'Full run'].includes(l))
+  if (!widget) { resolve({missing: label}); return }
+  const started = performance.now()
+  let stale = false
+  widget.data.value = value
+  const look = () => {
+    const now = performance.now(), word = chip()
+    if (word === 'Stale') stale = true
+    if (stale && word === 'Estimate') {
+      const figure = [...Bokeh.documents[0]._all_models.values()]
+        .find(m => m.type === 'Figure' && m.left[0].axis_label === 'Accuracy (%)')
+      const data = figure.renderers.map(r => r.data_source.data)
+        .find(d => (d.mean ?? d.get?.('mean')) !== undefined)
+      resolve({ms: now - started, mean: Array.from(data.mean ?? data.get('mean'))})
+    } else if (now - started > 30000) resolve({late: word})
+    else setTimeout(look, 5)
+  }
+  look()
+})"""
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[Page]:
+    """Open the drift lab in Chromium with all groups of parameters open."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium.find()), args=list(chromium.FLAGS))
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}drift_lab")
+        page.get_by_text("quick estimate").first.wait_for(timeout=START_LIMIT_S * 1000)
+        for head in page.locator(".MuiAccordionSummary-root[aria-expanded=false]").all():
+            head.click()
+        page.wait_for_timeout(2000)
+        yield page
+        browser.close()
+
+
+def moved(state: DriftState, name: str) -> tuple[object, object] | None:
+    """Return another value of a knob and what its widget takes for it; None where there is no other."""
+    about, now = state.drift.describe(name), getattr(state.drift, name)
+    if about["kind"] == "flag":
+        return not now, not now
+    if about["kind"] == "choice":
+        options = about["objects"].values() if isinstance(about["objects"], dict) else about["objects"]
+        for other in options:
+            if other != now and DriftState(**_same(state)).set(**{name: other}):
+                return other, other
+        return None
+    if about["kind"] != "number":
+        return None
+    if name in _BITS:
+        return resolution(5), 5
+    scale = Scale(about, now)
+    for share in (0.4, 0.6, 0.1, 0.9):
+        at = scale.start + share * (scale.end - scale.start)
+        at = round(at / scale.step) * scale.step
+        value = scale.value(at)
+        if value != now and DriftState(**_same(state)).set(**{name: value}):
+            return value, at
+    return None
+
+
+def _same(state: DriftState) -> dict:
+    return {"scenarios": [s.copy() for s in state.experiment.scenarios]}
+
+
+def move(page: Page, name: str) -> float | None:
+    """Move one knob and take it back; return the seconds to its estimate after checking it."""
+    state = DriftState()
+    found = moved(state, name)
+    if found is None:
+        return None
+    value, position = found
+    told = page.evaluate(_MOVE, [name, position])
+    if "ms" not in told:
+        raise SystemExit(f"no estimate within {LIMIT_S} s of moving {name} to {value}: {told}")
+    state.set(**{name: value})
+    wanted = 100 * quick(state.experiment, state.scenario).run().accuracy_mean.values[0]
+    if not np.allclose(told["mean"], wanted, atol=1e-9, equal_nan=True):
+        raise SystemExit(f"wrong answer: the drawn means are not those of {name} = {value}")
+    page.get_by_role("button", name="Undo the last change").click()
+    page.wait_for_timeout(500)
+    return told["ms"] / 1000
+
+
+def run(page: Page, name: str) -> dict:
+    """Move every knob once; returns the row."""
+    seconds = {}
+    for knob in DriftState().drift.fields():
+        if knob not in _LEFT_OUT and knob != "network" and (took := move(page, knob)) is not None:
+            seconds[knob] = took
+    values = list(seconds.values())
+    slowest = max(seconds, key=seconds.get)
+    return {"while": name, "median_s": float(np.median(values)), "p95_s": float(np.quantile(values, 0.95)),
+            "max_s": max(values), "slowest": slowest, "knobs": len(values), "seconds": seconds}  # fmt: skip
+
+
+@contextlib.contextmanager
+def full_run(page: Page) -> Iterator[None]:
+    """Let a full run be under way in the worker of the server."""
+    page.get_by_role("textbox", name="n_read, number").fill(READS)
+    page.get_by_role("textbox", name="n_read, number").press("Tab")
+    page.get_by_role("button", name="Full run").click()
+    page.get_by_text("Running", exact=True).wait_for(timeout=START_LIMIT_S * 1000)
+    page.get_by_role("button", name="Undo the last change").click()
+    page.wait_for_timeout(2000)
+    yield
+    page.get_by_text("Running", exact=True).wait_for(timeout=1000)  # else the row says nothing of a full run
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled", exact=True).wait_for(timeout=START_LIMIT_S * 1000)
+
+
+def main() -> None:
+    """Time both cases and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="also write the result there")
+    options = parser.parse_args()
+    with served() as url, opened(url) as page:
+        rows = [run(page, "idle")]
+        with full_run(page):
+            rows.append(run(page, "full run"))
+    for row in rows:
+        print(f"{row['while']}: median {row['median_s']:.2f} s, 95 % below {row['p95_s']:.2f} s, longest "
+              f"{row['max_s']:.2f} s ({row['slowest']}), {row['knobs']} knobs")  # fmt: skip
+    checked = {"means_equal": sum(row["knobs"] for row in rows)}
+    result = {"benchmark": "drift_latency", "machine": machine(), "load": load(), "checked": checked, "rows": rows}
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
