@@ -26,6 +26,7 @@ from explorer.views.times_field import TimesField
 TITLE = "Ohmscape drift lab"
 _NOTEBOOK_SIDE_PX = 330
 _ROWS = {"inp_res": BitsField, "out_res": BitsField}
+_OPEN = (0, 2)  # network, devices
 _RUNS = 2
 
 
@@ -75,7 +76,8 @@ class DriftLab(Viewer):
         return theme.page(TITLE, sidebar=[side], main=[main], header=links(apps, "drift_lab"))
 
     def _side(self) -> list[Viewer]:
-        return [ScenarioList(self.state), TimesField(self.state), ParameterPanel(self.state, rows=_ROWS)]
+        panel = ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)
+        return [ScenarioList(self.state), TimesField(self.state), panel]
 
     def _main(self) -> pn.Column:
         view, blame = DriftView(self.state), BlameView(self.state)

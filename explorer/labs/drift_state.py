@@ -98,15 +98,14 @@ class FlatDrift:
                 options[self.network] = self.network
             return _choice(name, options, "mlp-digits", "Network", "Network and data.")
         if name in _EXPERIMENT:
-            return DriftAccuracy.describe(name)
+            return DriftAccuracy.describe(name) | {"group": "Chips"}
         if name in _REGISTRIES:
             return self._describe_part(name)
         holder = self._holder(name)
         if holder is None:
             raise ParameterError(f"drift lab: there is no parameter {name!r}.")
         about = type(holder).describe(name)
-        grouped = {"Rates": "Stuck devices", "General": "Product"}.get(about["group"], about["group"])
-        return about | {"group": grouped}
+        return about | {"group": _group(self._part_of(name), about["group"])}
 
     def _describe_part(self, name: str) -> dict[str, Any]:
         kind, default = _REGISTRIES[name], getattr(Scenario(), name)
@@ -175,6 +174,15 @@ class FlatDrift:
         except ParameterError:
             return None
         return getattr(self.scenario, part) if part else self.scenario
+
+
+def _group(part: str, group: str) -> str:
+    """Return the heading of a parameter: all of one part together, but what devices do in groups of its own."""
+    if part == "noise":
+        return _GROUPS[part] if group in ("Conductance", "Scales", "Time") else f"{_GROUPS[part]}: {group.lower()}"
+    if part == "faults":
+        return "Stuck devices"
+    return _GROUPS.get(part, {"General": "Product"}.get(group, group))
 
 
 def _choice(name: str, options: dict[str, str], default: str, group: str, doc: str) -> dict[str, Any]:

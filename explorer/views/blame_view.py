@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
 import panel as pn
 import xarray as xr
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Range1d, Span
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d, Span
 from panel.viewable import Viewable, Viewer
 
 from explorer import durations
@@ -30,9 +31,10 @@ class BlamePlot:
     """Horizontal bars with intervals, two for each cause."""
 
     def __init__(self):
-        self.factors, self.x_range = FactorRange(factors=[]), Range1d(start=-1, end=1)
+        self.x_range, self.y_range = Range1d(start=-1, end=1), Range1d(start=-0.5, end=0.5)
         self.figure = theme.figure(("Cost", "percentage points"), ("", "1"), height=300, x_range=self.x_range,
-                                   y_range=self.factors)  # fmt: skip
+                                   y_range=self.y_range)  # fmt: skip
+        self.figure.ygrid.visible = False
         self.figure.add_layout(Span(dimension="height", location=0, line_color=theme.NEUTRAL, line_width=1))
         self.sources = {}
         for name, _, color, shift in _KINDS:
@@ -49,12 +51,15 @@ class BlamePlot:
     def draw(self, found: Costs) -> None:
         """Show costs, the largest at the top."""
         titles = found.titles[::-1]
-        self.factors.factors = titles
+        rows = np.arange(len(titles))
+        self.figure.yaxis.ticker = FixedTicker(ticks=rows.tolist(), minor_ticks=[])
+        self.figure.yaxis.major_label_overrides = dict(enumerate(titles))
+        set_range(self.y_range, -0.6, len(titles) - 0.4)
         self.figure.height = 90 + _ROW_PX * len(titles)
         ends = []
         for name, (source, shift) in self.sources.items():
             cost, half = getattr(found, name)[::-1], getattr(found, f"{name}_half")[::-1]
-            put(source, {"at": [(t, -shift) for t in titles], "title": titles, "cost": cost, "low": cost - half,
+            put(source, {"at": rows - shift, "title": titles, "cost": cost, "low": cost - half,
                          "high": cost + half})  # fmt: skip
             ends += [*(cost - half), *(cost + half)]
         set_range(self.x_range, *round_out(min(0.0, *ends), max(0.1, *ends)))

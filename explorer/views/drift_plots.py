@@ -17,11 +17,12 @@ from explorer.views.drift_data import Curve, Weights
 from explorer.views.framed_plot import FramedPlot, put
 from explorer.views.ranges import round_out, set_range
 
-_TALL, _HEIGHT = 380, 260
+_TALLEST, _TALL, _HEIGHT = 470, 380, 260
 _FADED = 0.3
 LOOKS = tuple(zip((palette.MODEL, *palette.PINNED), ("solid", "dashed", "dotted", "dashdot", "dotdash", "dashed"),
                   ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex"), strict=True))  # fmt: skip
 """Colour, dash and marker of each scenario: told apart without colour too."""
+SWATCHES = {"solid": "line", "dotted": "dotted"} | dict.fromkeys(("dashed", "dashdot", "dotdash"), "dashed")
 _COLUMNS = ("x", "mean", "low", "high", "under", "over", "when", "title", "chips")
 
 
@@ -37,7 +38,7 @@ class AccuracyPlot:
     def __init__(self, moved: Callable[[float], None]):
         self._moved, self._following = moved, False
         ranges = {"x_range": (time_axis.START, time_axis.END), "y_range": (0, 100)}
-        self.figure = theme.figure(("Time since the reference read", "1"), ("Accuracy", "%"), height=_TALL, **ranges)
+        self.figure = theme.figure(("Time since the reference read", "1"), ("Accuracy", "%"), height=_TALLEST, **ranges)
         time_axis.dress(self.figure.xaxis)
         self.sources = [ColumnDataSource({n: [] for n in _COLUMNS}) for _ in range(MAX_SCENARIOS)]
         self.bands = [ColumnDataSource({n: [] for n in ("x", "low", "high")}) for _ in range(MAX_SCENARIOS)]
@@ -76,15 +77,16 @@ class AccuracyPlot:
             self._fade(k, curve is not None and curve.stale)
         level = next((c.digital for c in found if c.full), found[0].digital if found else None)
         self.digital.update(location=100 * level if level is not None else 0, visible=level is not None)
-        entries = [(_entry(c), LOOKS[k][0], "line" if LOOKS[k][1] == "solid" else "dashed")
-                   for k, c in enumerate(found)]  # fmt: skip
+        entries = [(_entry(c), LOOKS[k][0], SWATCHES[LOOKS[k][1]]) for k, c in enumerate(found)]
         if level is not None:
-            entries.append((f"floating point, {100 * level:.1f} %", theme.NEUTRAL, "dashed"))
+            entries.append((f"floating point, {100 * level:.1f} %", theme.NEUTRAL, "dotted"))
         self.legend.object = theme.legend_markup(entries)
         if found:
-            low = min(100 * float(np.min(c.low)) for c in found)
-            top = max(100 * float(np.max(c.high)) for c in found)
-            start, end = round_out(min(low, 100 * level) - 0.2, max(top, 100 * level) + 0.2)
+            ends = [100 * level]
+            for c in found:
+                half = np.nan_to_num(c.half_width)
+                ends += [*100 * c.low, *100 * c.high, *100 * (c.mean - half), *100 * np.minimum(c.mean + half, 1)]
+            start, end = round_out(max(min(ends) - 0.2, 0.0), max(ends) + 0.2)
             set_range(self.figure.y_range, start, min(end, 100.5))
 
     def follow(self, t: float) -> None:

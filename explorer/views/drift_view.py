@@ -46,7 +46,8 @@ class DriftView(Viewer):
         self.accuracy = AccuracyPlot(self._marked)
         self.weights, self.scatter, self.levels = WeightPlot(), ScatterPlot(), LevelPlot()
         self.cursor = TimeCursor(state)
-        self.status, self.chip = theme.busy_box("Estimating …", visible=False), theme.chip()
+        self.status = theme.busy_box("Estimating …", visible=False, sizing_mode=None, width=120)
+        self.chip = theme.chip()
         self.tiles, self.table = theme.html(margin=(10, 0, 0, 0)), theme.html()
         self.problem, self.weight_problem = theme.error_box(visible=False), theme.error_box(visible=False)
         self.note = theme.info_box(_NO_ESTIMATE, visible=False, margin=(0, 0, 8, 0))
@@ -70,10 +71,11 @@ class DriftView(Viewer):
         return pn.Column(self.overview, self.details, *self.carriers, sizing_mode="stretch_width", margin=0)
 
     def _overview(self) -> Viewable:
-        bar = theme.row(self.job.view, self.chip, self.status, margin=(0, 0, 4, 0))
         subtitle = "Band: 10–90 % of chips; line: mean; bars: its 95 % interval. Drag the vertical line, or click."
-        curve = theme.card("Accuracy over time", bar, self.problem, self.note, self.empty, self.accuracy.legend,
-                           self.accuracy.pane, subtitle=subtitle)  # fmt: skip
+        curve = theme.card(
+            "Accuracy over time", self.job.view, self.problem, self.note, self.empty, self.accuracy.legend,
+            self.accuracy.pane, subtitle=subtitle, actions=[self.status, self.chip],
+        )  # fmt: skip
         weights = theme.card("Weights of the first chip", self.weight_problem, self.weights.view, self.cursor,
                              self.tiles, subtitle="The scenario under edit, at the time of the marker")  # fmt: skip
         return theme.grid(curve, weights, min_width=400)

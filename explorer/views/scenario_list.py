@@ -11,7 +11,7 @@ from engine.tiles import periphery_presets
 from explorer.experiments.scenario import Scenario
 from explorer.labs.drift_state import MAX_SCENARIOS, DriftState
 from explorer.views import theme
-from explorer.views.drift_plots import LOOKS
+from explorer.views.drift_plots import LOOKS, SWATCHES
 
 
 def suggestions() -> dict[str, Scenario]:
@@ -21,7 +21,9 @@ def suggestions() -> dict[str, Scenario]:
         "No compensation": Scenario(title="No compensation", compensation="none"),
         "Compensation per column": Scenario(title="Per column", compensation="per_column"),
         "Two pairs of devices": Scenario(title="Two pairs", converter="dual_pair"),
-        "4-bit ADC": Scenario(title="4-bit ADC", forward=forward.copy(out_res=1 / 14)),
+        "6-bit ADC, ideal read-out": Scenario(
+            title="6-bit ADC", forward=forward.copy(out_res=1 / 62), compensation="ideal_readout"
+        ),
         "Calibrated input ranges": Scenario(title="Calibrated inputs", input_range="calibrated"),
     }
     for stem in noises.names():
@@ -102,5 +104,4 @@ class ScenarioList(Viewer):
 
 def _swatch(k: int) -> str:
     color, dash, _ = LOOKS[k]
-    kind = "line" if dash == "solid" else "dashed"
-    return f'<span class="swatch {kind}" style="--c: {color}; width: 22px"></span>'
+    return f'<span class="swatch {SWATCHES[dash]}" style="--c: {color}; width: 22px"></span>'

@@ -337,7 +337,7 @@ def legend_markup(entries: list[tuple[str, str, str]]) -> str:
     """Return a one-line legend as HTML, each entry ``(label, colour, kind)``.
 
     For plots under a slider: Bokeh draws its own legend anew with every change of the data. Kinds are ``band``,
-    ``block``, ``line``, ``thin``, ``dashed``, ``dot``.
+    ``block``, ``line``, ``thin``, ``dashed``, ``dotted``, ``dot``.
     """
     parts = [
         f'<span class="entry"><span class="swatch {kind}" style="--c: {color}"></span>{escape(label)}</span>'
