@@ -75,6 +75,7 @@ class AnalogCore(LastingLayer):
             self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
         self._add_scales(config.mapping)
         self._add_ranges(config.input_range)
+        self._masks = config.update.mask_clipped_outputs
         self._draw(seed, limit or 1 / math.sqrt(self._shape.group_inputs), bias)
 
     def _add_scales(self, mapping: MappingParameters) -> None:
@@ -252,7 +253,7 @@ class AnalogCore(LastingLayer):
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
         r, ranges = self._range(block, x)
-        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges))
+        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges, self._masks))
         learned = self._learned(block)
         return y if learned is None else y * learned
 

@@ -18,6 +18,7 @@ from engine.quantity import Model
 from engine.rng import checked_seed
 from engine.shapes import checked
 from engine.tiles.config import PARTS, TileConfig
+from engine.tiles.observe import clipped_outputs
 from engine.tiles.periphery import IOParameters
 from engine.tiles.state import LastingTile
 from engine.tiles.update import UpdateParameters, checked_rate
@@ -118,6 +119,7 @@ class Tile(LastingTile):
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
+        self._join_states()
         if count_pulses:
             self._arrays.counters = tuple(torch.zeros_like(self.hidden, dtype=torch.int32) for _ in range(2))
         self.set_weights(torch.zeros_like(self.hidden))
@@ -183,13 +185,15 @@ class Tile(LastingTile):
         shape = {"out": self.out_features, "in": self.in_features}
         self._arrays.write(self._checked(weights, "weights", shape), self._advance("set", 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
 
         Parameters
         ----------
         x : torch.Tensor
             ``(batch, in)`` float32, input units.
+        weights : torch.Tensor, optional
+            ``(out, in)`` float32, multiplied by in place of the devices' states: a perturbed copy of them.
 
         Returns
         -------
@@ -201,11 +205,18 @@ class Tile(LastingTile):
         ShapeError
             Wrong shape, dtype or device, NaN or infinity.
         """
-        return self._product("forward", self._checked(x, "x", {"batch": None, "in": self.in_features}))
+        return self._product("forward", self._checked(x, "x", {"batch": None, "in": self.in_features}), weights)
 
-    def backward(self, d: torch.Tensor) -> torch.Tensor:
-        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; raises as `forward`."""
-        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}))
+    def backward(self, d: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; as `forward` otherwise."""
+        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}), weights)
+
+    def clipped_outputs(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
+        """Return which outputs ``y`` of the last forward product of ``x`` the ADC clipped, ``(batch, out)`` bool.
+
+        None where nothing is clipped, or where two phases are added after the ADC: their sum does not tell.
+        """
+        return clipped_outputs(self._config.forward, x, y, self.rounds, self._averages["forward"])
 
     def update(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
         """Change the weights by pulses, on average by ``-lr d^T x``, one sample after the other.
@@ -293,13 +304,17 @@ class Tile(LastingTile):
         twin.load_state_dict(copy.copy(self.state_dict()))
         return twin
 
-    def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
+    def _product(self, way: str, v: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        if weights is None:
+            weights = self.weights
+        else:
+            weights = self._checked(weights, "weights", {"out": self.out_features, "in": self.in_features})
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)
         params, first = self._packed(way), self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
-        y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
+        y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(weights, v)
         return y
 
     def _packed(self, way: str) -> list[float]:
