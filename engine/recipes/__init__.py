@@ -18,7 +18,7 @@ from engine.quantity import Model
 from engine.recipes.schedule import Schedule
 from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig, UpdateParameters
 
-__all__ = ["Recipe", "Schedule", "load", "names"]
+__all__ = ["Schedule", "TrainingRecipe", "load", "names"]
 
 _FOLDER = Path(__file__).parent
 _PARTS: dict[str, type[Model]] = {
@@ -32,7 +32,7 @@ _PARTS: dict[str, type[Model]] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """A chip as training sees it, and how weights are trained on it.
 
     Attributes
@@ -66,7 +66,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load(name: str) -> Recipe:
+def load(name: str) -> TrainingRecipe:
     """Return a recipe.
 
     Raises
@@ -84,7 +84,7 @@ def load(name: str) -> Recipe:
     return _recipe(name, tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
 
 
-def _recipe(name: str, data: dict[str, Any]) -> Recipe:
+def _recipe(name: str, data: dict[str, Any]) -> TrainingRecipe:
     sources = {
         f"{part}.{field}": entry["source"]
         for part, fields in data.items()
@@ -102,7 +102,7 @@ def _recipe(name: str, data: dict[str, Any]) -> Recipe:
     )
     optional = {part: _part(data, part) if part in data else None for part in ("clip", "remap")}
     about = {key: data.get(key, "") for key in ("title", "source", "note")}
-    return Recipe(
+    return TrainingRecipe(
         name, **about, config=config, modifier=_modifier(data), **optional, schedule=_part(data, "schedule"),
         sources=sources,
     )  # fmt: skip
