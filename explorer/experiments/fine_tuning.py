@@ -47,7 +47,21 @@ class Lesson:
     @property
     def batches(self) -> int:
         """Mini-batches of one epoch."""
-        return -(-len(self.y) // int(self.schedule.batch_size))
+        return -(-self.count // int(self.schedule.batch_size))
+
+    @property
+    def count(self) -> int:
+        """Samples of one epoch."""
+        return len(self.y)
+
+    @property
+    def chance(self) -> float:
+        """Share of samples that guessing gets right."""
+        return 1 / (int(self.y.max()) + 1)
+
+    def right(self, z: torch.Tensor, y: torch.Tensor) -> int:
+        """Return how many outputs are right."""
+        return int((z.detach().argmax(1) == y).sum())
 
     def epoch(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the mini-batches of one epoch in a new order."""
@@ -121,7 +135,7 @@ def fine_tune(
                     tick(done / total)
             learned = _check_alive(loss_sum, right, lesson, learned)
             if after_epoch is not None:
-                after_epoch(epoch, loss_sum / len(lesson.y), right / len(lesson.y))
+                after_epoch(epoch, loss_sum / lesson.count, right / lesson.count)
     return model.eval()
 
 
@@ -133,15 +147,14 @@ def _step(model, optimizer, lesson, trained, x, y) -> tuple[float, int]:
     if lesson.schedule.clip_gradient:
         torch.nn.utils.clip_grad_norm_(trained, lesson.schedule.clip_gradient)
     optimizer.step()
-    return loss.item(), int((z.detach().argmax(1) == y).sum())
+    return loss.item(), lesson.right(z, y)
 
 
 def _check_alive(loss_sum: float, right: int, lesson: Lesson, learned: bool) -> bool:
     """Return whether the network does more than guess; raise if it does no longer, or if its loss is not finite."""
-    classes = int(lesson.y.max()) + 1
-    share, finite = right / len(lesson.y), math.isfinite(loss_sum)
-    if finite and (share > _LOST / classes or not learned):
-        return share > _LOST / classes
+    share, finite = right / lesson.count, math.isfinite(loss_sum)
+    if finite and (share > _LOST * lesson.chance or not learned):
+        return share > _LOST * lesson.chance
     what = f"the network guesses ({100 * share:.1f} % of the training samples)" if finite else "the loss is not finite"
     raise StateError(
         f"Schedule.lr = {lesson.schedule.lr:g}: {what} (allowed: rates at which the network keeps learning). "

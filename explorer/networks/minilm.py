@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 
 import torch
 from torch import nn
 
 from explorer.networks import safetensors
 from explorer.networks.base import ScoredNetwork
-from explorer.networks.packages import MINILM, WORDSIM_353
+from explorer.networks.packages import LEE_BACKGROUND, MINILM, WORDSIM_353
 from explorer.networks.wordpiece import WordPiece
 
 _WIDTH, _INNER, _HEADS, _LAYERS = 384, 1536, 12, 6
@@ -109,15 +110,46 @@ class MiniLM(ScoredNetwork):
 
     def score(self, model: nn.Module) -> float:
         """Return Spearman's correlation; each word passes the model once, with words of the same length."""
-        from scipy.stats import spearmanr
+        return self.scores(model)[0]
 
-        words, pairs, judged = _pairs()
-        vectors = torch.zeros(len(words), _WIDTH)
+    def scores(self, model: nn.Module) -> list[float]:
+        """Return the score of each chip of a programmed model, or the one of another."""
+        words, _, _ = _pairs()
+        vectors = None
         with torch.no_grad():
             for places, tokens in _by_length(words).values():
-                vectors[places] = model(tokens)
-        cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(-1)
-        return float(spearmanr(cosines.numpy(), judged).statistic)
+                found = model(tokens)
+                found = found if found.dim() == 3 else found[None]
+                vectors = found.new_zeros(len(found), len(words), _WIDTH) if vectors is None else vectors
+                vectors[:, places] = found
+        return [_correlation(own) for own in vectors]
+
+    def texts(self) -> dict[int, torch.Tensor]:
+        """Return tokens ``(N, steps)`` of texts without labels, by number of steps, none of them to be scored.
+
+        The words of 300 news items of the Australian Broadcasting Corporation (M. D. Lee, B. Pincombe, M. Welsh, CogSci
+        2005; the corpus's background part) that do not occur in WordSim-353, and all runs of four of its words.
+        """
+        return _training_texts()
+
+
+def _correlation(vectors: torch.Tensor) -> float:
+    """Return Spearman's correlation of cosines of word vectors with human judgement."""
+    from scipy.stats import spearmanr
+
+    _, pairs, judged = _pairs()
+    cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(-1)
+    return float(spearmanr(cosines.numpy(), judged).statistic)
+
+
+@functools.cache
+def _training_texts() -> dict[int, torch.Tensor]:
+    scored = {word.lower() for word in _pairs()[0]}
+    text = LEE_BACKGROUND.path().read_text(encoding="latin-1").lower()
+    words = [w for w in re.findall("[a-z]+", text) if w not in scored]
+    runs = [" ".join(words[k : k + 4]) for k in range(0, len(words) - 3, 4)]
+    found = _by_length((*dict.fromkeys(w for w in words if len(w) > 2), *dict.fromkeys(runs)))
+    return {steps: tokens for steps, (_, tokens) in found.items()}
 
 
 def _renamed(name: str) -> tuple[str, str]:
