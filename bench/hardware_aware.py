@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(report(found))
     if options.json:
         kept = {", ".join(row): values.tolist() for row, values in found.chips.items()}
-        checks = [{"criterion": text, "found": what, "met": met} for text, what, met in criteria(found)]
+        checks = [{"criterion": text, "found": what, "met": bool(met)} for text, what, met in criteria(found)]
         record = {"machine": machine(), "digital": found.digital, "chips": kept, "seconds": found.seconds, "criteria": checks}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
     return 0 if all(met for _, _, met in criteria(found)) else 1
