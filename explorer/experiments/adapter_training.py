@@ -229,7 +229,8 @@ class _Texts(Lesson):
             tokens = usable[lengths[which]]
             chosen = tokens[torch.randperm(len(tokens), generator=self.order)[:size]]
             with torch.no_grad():
-                yield chosen, self.teacher(chosen)
+                taught = self.teacher(chosen)
+            yield chosen, taught
 
     def loss(self, z: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return 1 - the mean cosine of vectors of length 1."""
