@@ -269,19 +269,9 @@ class UpdateJob:
 
     def native(self, first_step: int) -> _core.Update:
         return _core.Update(
-            self.x.data_ptr(),
-            self.d.data_ptr(),
-            self.x.shape[0],
-            self.length.tolist(),
-            self.x_scale.tolist(),
-            self.d_scale.tolist(),
-            first_step,
-            self.kind,
-            self.x_res,
-            self.d_res,
-            self.sto_round,
-            self.negative,
-        )
+            self.x.data_ptr(), self.d.data_ptr(), self.x.shape[0], self.length.tolist(), self.x_scale.tolist(),
+            self.d_scale.tolist(), first_step, self.kind, self.x_res, self.d_res, self.sto_round, self.negative,
+        )  # fmt: skip
 
     def part(self, samples: slice) -> UpdateJob:
         """Return the update of some of the samples."""
@@ -397,3 +387,8 @@ def step(
     native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1, 0, 0)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
     return mean, spread
+
+
+def filtered(stem: str, *arguments) -> None:
+    """Run the filter behind a device's likelihood on what `engine.likelihood` has checked."""
+    _core.filter(stem, *arguments)
