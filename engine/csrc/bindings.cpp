@@ -40,10 +40,10 @@ std::string& isa_in_use() {
 
 bool cpu_has(const std::string& isa) {
 #if defined(__x86_64__)
-  if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
   if (isa == "avx512")
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
 #endif
   return isa == "portable";
 }
@@ -208,7 +208,7 @@ struct UpdateScratch {
     words = (longest + 31) / 32;
     mask_words = OHM_NS::mask_words(in);
     levels.resize(threads * OHM_NS::level_words(longest));
-    x_mask.resize(trains ? u.samples * longest * mask_words : 0), d_train.resize(trains ? u.samples * words * out : 0);
+    x_mask.resize(u.samples * (1 + (trains ? longest : 0)) * mask_words), d_train.resize(trains ? u.samples * words * out : 0);
     x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
   }
   UpdateJob job(const Update& u) {
@@ -456,8 +456,8 @@ py::dict streams() {
 double maths(const std::string& name, float v) {
   if (name == "log") return OHM_NS::natural_log(v);
   if (name == "exp") return OHM_NS::exponential(v);
-  if (name == "sin") return OHM_NS::sin_cos(v).sin;
-  if (name == "cos") return OHM_NS::sin_cos(v).cos;
+  if (name == "sin") return OHM_NS::sin_cos_eighth(v).sin;
+  if (name == "cos") return OHM_NS::sin_cos_eighth(v).cos;
   if (name == "round") return OHM_NS::rounded(v);
   throw py::key_error(name);
 }

@@ -53,7 +53,7 @@ struct UpdateJob {
   float x_res, d_res;  // bin widths of the quantised probabilities or values, 0: off
   bool sto_round;
   bool negative;   // learning rate below zero: all directions reversed
-  u64* x_mask;     // scratch: (samples, longest, mask_words), the columns that fire in each slot
+  u64* x_mask;     // scratch: masks of columns (kernels/trains.h)
   u32* d_train;    // scratch: (samples, words, out), the slots in which each row fires
   float* x_level;  // scratch of the deterministic kinds: (samples, in)
   float* d_level;  // (samples, out)
