@@ -59,7 +59,9 @@ def check_buffer(
     fits = isinstance(array, torch.Tensor) and array.is_contiguous() and array.shape == tuple(shape.values())
     if not fits or array.dtype != dtype or array.device != device:
         wanted = ", ".join(f"{axis}={n}" for axis, n in shape.items())
-        got = f"{tuple(array.shape)} {array.dtype} on {array.device}" if isinstance(array, torch.Tensor) else type(array)
+        got = type(array).__name__
+        if isinstance(array, torch.Tensor):
+            got = f"{tuple(array.shape)} {array.dtype} on {array.device}"
         raise ShapeError(
             f"{name}: got {got}, expected contiguous ({wanted}) {dtype} on {device}. Make it by torch.empty."
         )

@@ -127,5 +127,6 @@ class TileProduct(torch.autograd.Function):
         if r is None:
             return g, None, None, None
         inside = 1.0 if clipped is None else 1 - (clipped > 0).double().mean().item()
-        found = wiring.ranges.gradient(x, g, r, weight.tile.input_codes, inside) if trains_range else torch.zeros_like(r)
+        codes = weight.tile.input_codes
+        found = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
         return g.masked_fill(x.abs() > r, 0.0), None, found, None
