@@ -122,9 +122,7 @@ class GpuProduct:
         ``(samples,)`` int32, there too.
     """
 
-    def __init__(
-        self, call: ops.Product, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
-    ):
+    def __init__(self, call: ops.Product, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None):
         self.call, self.weights, self.x, self.device, self.clipped = call, weights, x, x.device, clipped
         self.samples, self.n = x.shape
         self.m = weights.shape[1 if call.transposed else 0]

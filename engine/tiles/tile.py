@@ -19,10 +19,10 @@ from engine.rng import checked_seed
 from engine.shapes import check_buffer, checked
 from engine.tiles.config import PARTS, TileConfig
 from engine.tiles.periphery import IOParameters
-from engine.tiles.state import LastingTile
+from engine.tiles.reads import ReadableTile
+from engine.tiles.state import AVERAGES, COUNTERS
 from engine.tiles.update import UpdateParameters, checked_rate
 
-_COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
 
@@ -33,7 +33,7 @@ class PulseTrace(NamedTuple):
     apparent: torch.Tensor
 
 
-class Tile(LastingTile):
+class Tile(ReadableTile):
     """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
 
     Parameters
@@ -111,9 +111,9 @@ class Tile(LastingTile):
             self.seed if construction_seed is None else checked_seed(construction_seed, "Tile.construction_seed")
         )
         self._granularity = self.device.granularity
-        self._steps = dict.fromkeys(_COUNTERS, 0)
+        self._steps = dict.fromkeys(COUNTERS, 0)
         self.training = True
-        self._averages = {"forward": 0.0, "backward": 0.0}
+        self._averages = dict.fromkeys(AVERAGES, 0.0)
         self._packs: dict[str, tuple[TileConfig, list[float]]] = {}
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
@@ -328,11 +328,6 @@ class Tile(LastingTile):
             packed = getattr(self._config, way).pack(forward=way == "forward")
             self._packs[way] = self._config, packed
         return packed
-
-    def _advance(self, stream: str, steps: int) -> int:
-        first = self._steps[stream]
-        self._steps[stream] += steps
-        return first
 
     def _checked(self, array: torch.Tensor, name: str, shape: dict[str, int | None]) -> torch.Tensor:
         return checked(array, name, shape, self.torch_device)
