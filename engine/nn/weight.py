@@ -59,12 +59,22 @@ class Wiring:
         The last column of the tile is the bias, driven with 1.
     ranges : InputRangeParameters, optional
         How the gradient of the input range is formed; None while it is not trained.
+    masks_clipped : bool
+        Outputs that the ADC clipped pass no gradient.
     """
 
     scale: torch.Tensor | None = None
     rate_scale: float = 1.0
     bias_line: bool = False
     ranges: InputRangeParameters | None = None
+    masks_clipped: bool = True
+
+    def flags(self, tile: Tile, x: torch.Tensor) -> torch.Tensor | None:
+        """Return a buffer ``(batch, out)`` for what the ADC clips, where the backward pass will ask for it."""
+        asked = self.masks_clipped or (self.ranges is not None and self.ranges.manage_output_clipping)
+        if not asked or not tile.clips:
+            return None
+        return torch.empty(len(x), tile.out_features, dtype=torch.uint8, device=x.device)
 
     def lines(self, x: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
         """Return what the tile's columns are driven with, ``(batch, in)``, for inputs and their range."""
@@ -97,14 +107,16 @@ class TileProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: torch.Tensor, weight: AnalogWeight, r: torch.Tensor | None, wiring: Wiring) -> torch.Tensor:
         ctx.weight, ctx.wiring = weight, wiring
-        ctx.save_for_backward(x, r)
-        return wiring.output(weight.tile.forward(wiring.lines(x, r)), r)
+        clipped = wiring.flags(weight.tile, x) if any(ctx.needs_input_grad) else None
+        y = weight.tile.forward(wiring.lines(x, r), clipped=clipped)
+        ctx.save_for_backward(x, r, clipped if clipped is not None and clipped.any() else None)
+        return wiring.output(y, r)
 
     @staticmethod
     def backward(ctx, d: torch.Tensor):
-        x, r = ctx.saved_tensors
+        x, r, clipped = ctx.saved_tensors
         weight, wiring = ctx.weight, ctx.wiring
-        d = d.contiguous()
+        d = d.contiguous() if clipped is None or not wiring.masks_clipped else d.masked_fill(clipped > 0, 0.0)
         if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
             weight.pending.append((wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()))
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
@@ -114,13 +126,7 @@ class TileProduct(torch.autograd.Function):
         g = g[:, :-1] if wiring.bias_line else g
         if r is None:
             return g, None, None, None
-        g_range = wiring.ranges.gradient(x, g, r, _codes(weight.tile)) if trains_range else torch.zeros_like(r)
-        return g.masked_fill(x.abs() > r, 0.0), None, g_range, None
-
-
-def _codes(tile: Tile) -> float:
-    """Return the codes of the input converter from zero to its bound; infinity where it does not round."""
-    io = tile.config.forward
-    if io.is_perfect or io.inp_res == 0 or io.inp_bound == 0:
-        return float("inf")
-    return (io.inp_res if io.inp_res > 1 else 1 / io.inp_res) / 2
+        inside = 1.0 if clipped is None else 1 - (clipped > 0).double().mean().item()
+        codes = weight.tile.input_codes
+        found = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
+        return g.masked_fill(x.abs() > r, 0.0), None, found, None
