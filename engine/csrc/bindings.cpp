@@ -11,6 +11,7 @@
 
 // A namespace of its own: these copies are for the bindings' checks, the kernels have theirs.
 #define OHM_ISA bindings
+#include "core/chip_ops.h"
 #include "core/ops.h"
 #include "core/periphery.h"
 #include "core/product_job.h"
@@ -31,6 +32,10 @@ std::map<std::string, std::map<std::string, DeviceOps>>& devices() {
 }
 std::map<std::string, TileOps>& tile_ops() {
   static std::map<std::string, TileOps> table;
+  return table;
+}
+std::map<std::string, ChipOps>& chip_ops() {
+  static std::map<std::string, ChipOps> table;
   return table;
 }
 std::string& isa_in_use() {
@@ -346,18 +351,67 @@ struct Product {
   int threads;
 };
 
+MvmJob mvm_job(const Product& p, MvmScratch& s) {
+  const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
+  float *inputs = s.inputs.data(), *sums = s.sums.data();
+  return {floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
+          mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), p.seed, p.construction_seed, p.first_step,
+          mvm_streams(p.transposed), p.threads, inputs, inputs + p.samples * n, inputs + 2 * p.samples * n, sums,
+          sums + p.samples * m, sums + 2 * p.samples * m, sums + 3 * p.samples * m, s.matrix.data(),
+          s.factors.data(), s.lines.data(),
+          s.scales.data(), s.scales.data() + p.samples, s.active.data(), s.beyond.data()};
+}
+
 void mvm(const Product& p) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
   const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
   MvmScratch s(n, m, p.samples, OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data()));
-  float *inputs = s.inputs.data(), *sums = s.sums.data();
-  ops.mvm({floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
-           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), p.seed, p.construction_seed, p.first_step,
-           mvm_streams(p.transposed), p.threads, inputs, inputs + p.samples * n, inputs + 2 * p.samples * n, sums,
-           sums + p.samples * m, sums + 2 * p.samples * m, sums + 3 * p.samples * m, s.matrix.data(),
-           s.factors.data(), s.lines.data(),
-           s.scales.data(), s.scales.data() + p.samples, s.active.data(), s.beyond.data()});
+  ops.mvm(mvm_job(p, s));
+}
+
+// One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
+// out). A thread takes one chip and so many samples that what it works on stays in its cache.
+void mvm_chips(const Product& p, bool shared_x, const std::vector<u64>& seeds, const std::vector<u64>& lines,
+               const std::vector<u64>& first_steps, i64 part) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
+  const i64 chips = (i64)seeds.size(), parts = (p.samples + part - 1) / part;
+#pragma omp parallel num_threads(p.threads)
+  {
+    MvmScratch scratch(p.in, p.out, part, periphery);
+#pragma omp for schedule(static)
+    for (i64 item = 0; item < chips * parts; ++item) {
+      const i64 chip = item / parts, first = item % parts * part;
+      Product own = p;
+      own.samples = p.samples - first < part ? p.samples - first : part;
+      own.weights += chip * p.out * p.in * sizeof(float);
+      own.x += ((shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
+      own.y += (chip * p.samples + first) * p.out * sizeof(float);
+      own.seed = seeds[chip], own.construction_seed = lines[chip], own.first_step = first_steps[chip] + (u64)first;
+      own.rounds = 0, own.threads = 1;
+      ops.mvm(mvm_job(own, scratch));
+    }
+  }
+}
+
+// Draws of the devices of several chips, (chips, rows, count).
+void device_draws(const std::vector<u64>& seeds, u32 stream, i64 rows, i64 count, bool normal, int threads,
+                  Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.draw({seeds.data(), (i64)seeds.size(), rows, count, stream, normal, threads}, mutable_floats(to));
+}
+
+// Devices (chips, slices, count) after drift as a read finds them; without seeds a read without noise.
+void device_read(const std::array<Address, 3>& arrays, float drift_log, float growth, const std::vector<u64>& seeds,
+                 u32 stream, const std::array<i64, 3>& shape, int threads, Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.read({floats(arrays[0]), floats(arrays[1]), floats(arrays[2]), drift_log, growth,
+            seeds.empty() ? nullptr : seeds.data(), shape[0], shape[1], shape[2], stream, threads},
+           mutable_floats(to));
 }
 
 // Addresses of one activation's arrays, in the order of ProductPhase.
@@ -440,6 +494,7 @@ double maths(const std::string& name, float v) {
 }  // namespace
 
 void ohm_ops::add_device(const DeviceOps& ops) { devices()[ops.stem][ops.isa] = ops; }
+void ohm_ops::add_chip_ops(const ChipOps& ops) { chip_ops()[ops.isa] = ops; }
 void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
 
 PYBIND11_MODULE(_core, m) {
@@ -503,5 +558,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("periphery_record", &periphery_record);
   m.def("step", &step);
   m.def("mvm", &mvm);
+  m.def("mvm_chips", &mvm_chips);
+  m.def("device_draws", &device_draws);
+  m.def("device_read", &device_read);
   m.def("outer", &outer);
 }
