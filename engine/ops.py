@@ -273,19 +273,9 @@ class UpdateJob:
 
     def native(self, first_step: int) -> _core.Update:
         return _core.Update(
-            self.x.data_ptr(),
-            self.d.data_ptr(),
-            self.x.shape[0],
-            self.length.tolist(),
-            self.x_scale.tolist(),
-            self.d_scale.tolist(),
-            first_step,
-            self.kind,
-            self.x_res,
-            self.d_res,
-            self.sto_round,
-            self.negative,
-        )
+            self.x.data_ptr(), self.d.data_ptr(), self.x.shape[0], self.length.tolist(), self.x_scale.tolist(),
+            self.d_scale.tolist(), first_step, self.kind, self.x_res, self.d_res, self.sto_round, self.negative,
+        )  # fmt: skip
 
     def part(self, samples: slice) -> UpdateJob:
         """Return the update of some of the samples."""
@@ -475,3 +465,8 @@ def chip_products(
 def _rows_at_once(out: int, in_: int) -> int:
     """Return how many vectors a thread works on at a time: what it keeps of them should stay in its cache."""
     return max(_LEAST_ROWS, _CACHED // (3 * in_ + 4 * out))
+
+
+def filtered(stem: str, *arguments) -> None:
+    """Run the filter behind a device's likelihood on what `engine.likelihood` has checked."""
+    _core.filter(stem, *arguments)
