@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 
 // A namespace of its own: these copies are for the bindings' checks, the kernels have theirs.
 #define OHM_ISA bindings
+#include "core/chip_ops.h"
 #include "core/mvm_plan.h"
 #include "core/ops.h"
 #include "core/periphery.h"
@@ -33,6 +35,10 @@ std::map<std::string, std::map<std::string, DeviceOps>>& devices() {
 }
 std::map<std::string, TileOps>& tile_ops() {
   static std::map<std::string, TileOps> table;
+  return table;
+}
+std::map<std::string, ChipOps>& chip_ops() {
+  static std::map<std::string, ChipOps> table;
   return table;
 }
 std::string& isa_in_use() {
@@ -379,17 +385,67 @@ struct Product {
   int threads;
 };
 
+MvmJob mvm_job(const Product& p, MvmScratch& s) {
+  return {floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
+          mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
+          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, s.blocks.get(), s.matrices.get(),
+          s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
+          s.beyond.get()};
+}
+
 void mvm(const Product& p) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
   const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
-  const auto io = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
-  MvmScratch s(OHM_NS::plan_of(n, m, p.samples, p.threads, io), p.samples);
-  ops.mvm({floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
-           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
-           p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, s.blocks.get(), s.matrices.get(),
-           s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
-           s.beyond.get()});
+  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
+  MvmScratch s(OHM_NS::plan_of(n, m, p.samples, p.threads, periphery), p.samples);
+  ops.mvm(mvm_job(p, s));
+}
+
+// One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
+// out). A thread takes one chip and so many samples that what it works on stays in its cache.
+void mvm_chips(const Product& p, bool shared_x, const std::vector<u64>& seeds, const std::vector<u64>& lines,
+               const std::vector<u64>& first_steps, i64 part) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
+  const i64 chips = (i64)seeds.size(), parts = (p.samples + part - 1) / part;
+  auto plan = OHM_NS::plan_of(p.in, p.out, part, 1, periphery);
+  plan.block = std::max(plan.block, OHM_NS::kBlockVectors);  // the last part may be cut into other blocks
+#pragma omp parallel num_threads(p.threads)
+  {
+    MvmScratch scratch(plan, part);
+#pragma omp for schedule(static)
+    for (i64 item = 0; item < chips * parts; ++item) {
+      const i64 chip = item / parts, first = item % parts * part;
+      Product own = p;
+      own.samples = p.samples - first < part ? p.samples - first : part;
+      own.weights += chip * p.out * p.in * sizeof(float);
+      own.x += ((shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
+      own.y += (chip * p.samples + first) * p.out * sizeof(float);
+      own.seed = seeds[chip], own.construction_seed = lines[chip], own.first_step = first_steps[chip] + (u64)first;
+      own.rounds = own.clipped = 0, own.threads = 1;
+      ops.mvm(mvm_job(own, scratch));
+    }
+  }
+}
+
+// Draws of the devices of several chips, (chips, rows, count).
+void device_draws(const std::vector<u64>& seeds, u32 stream, i64 rows, i64 count, bool normal, int threads,
+                  Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.draw({seeds.data(), (i64)seeds.size(), rows, count, stream, normal, threads}, mutable_floats(to));
+}
+
+// Devices (chips, slices, count) after drift as a read finds them; without seeds a read without noise.
+void device_read(const std::array<Address, 3>& arrays, float drift_log, float growth, const std::vector<u64>& seeds,
+                 u32 stream, const std::array<i64, 3>& shape, int threads, Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.read({floats(arrays[0]), floats(arrays[1]), floats(arrays[2]), drift_log, growth,
+            seeds.empty() ? nullptr : seeds.data(), shape[0], shape[1], shape[2], stream, threads},
+           mutable_floats(to));
 }
 
 // Addresses of one activation's arrays, in the order of ProductPhase.
@@ -473,6 +529,7 @@ double maths(const std::string& name, float v) {
 }  // namespace
 
 void ohm_ops::add_device(const DeviceOps& ops) { devices()[ops.stem][ops.isa] = ops; }
+void ohm_ops::add_chip_ops(const ChipOps& ops) { chip_ops()[ops.isa] = ops; }
 void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
 
 PYBIND11_MODULE(_core, m) {
@@ -537,5 +594,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("step", &step);
   m.def("filter", &filter);
   m.def("mvm", &mvm);
+  m.def("mvm_chips", &mvm_chips);
+  m.def("device_draws", &device_draws);
+  m.def("device_read", &device_read);
   m.def("outer", &outer);
 }
