@@ -4,28 +4,43 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from engine.errors import StateError
+from engine.errors import ParameterError, StateError, say
 from engine.tiles import InputRangeParameters, Tile
 
 
 class AnalogWeight(torch.nn.Parameter):
-    """The weights of a tile as a torch parameter: shares the tile's memory, is changed only by pulses.
+    """The weights of a tile as a torch parameter: shares the tile's memory.
 
-    Its ``grad`` stays None. The samples of the backward pass wait in ``pending`` for `engine.optim.AnalogSGD`, which
-    multiplies the learning rate by ``rate_scale`` (1 unless the mapping compensates for its scale).
+    Pulses change it: its ``grad`` stays None, and the samples of the backward pass wait in ``pending`` for
+    `engine.optim.AnalogSGD`, which multiplies the learning rate by ``rate_scale`` (1 unless the mapping compensates for
+    its scale). With ``config.update.pulse_type`` ``"none_but_gradient"`` it has a gradient like any other parameter,
+    in such units that a step of plain SGD moves the logical weights as in a digital layer.
+
+    Attributes
+    ----------
+    perturbed : callable, optional
+        From the number of vectors to what they are multiplied by in place of the weights, ``(out, in)`` or
+        ``(vectors, out, in)``, or None: hardware-aware training sets it (`engine.nn.HardwareAware`).
     """
 
     tile: Tile
     pending: list[tuple[torch.Tensor, torch.Tensor]]
     rate_scale: float
+    perturbed: Callable[[int], torch.Tensor | None] | None
 
     def __new__(cls, tile: Tile) -> AnalogWeight:
+        if tile.follows_gradient and tile.device.pulsed:
+            raise ParameterError(
+                say("TileConfig.update.pulse_type", "none_but_gradient", f"does not fit {tile.device.stem()}",
+                    "devices without pulses: ideal, floating_point", "Use engine.devices.ideal.Ideal().")
+            )  # fmt: skip
         weight = super().__new__(cls, tile.weights, requires_grad=True)
-        weight.tile, weight.pending, weight.rate_scale = tile, [], 1.0
+        weight.tile, weight.pending, weight.rate_scale, weight.perturbed = tile, [], 1.0, None
         return weight
 
     def __deepcopy__(self, memo) -> AnalogWeight:
@@ -107,8 +122,9 @@ class TileProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: torch.Tensor, weight: AnalogWeight, r: torch.Tensor | None, wiring: Wiring) -> torch.Tensor:
         ctx.weight, ctx.wiring = weight, wiring
+        ctx.used = None if weight.perturbed is None else weight.perturbed(len(x))
         clipped = wiring.flags(weight.tile, x) if any(ctx.needs_input_grad) else None
-        y = weight.tile.forward(wiring.lines(x, r), clipped=clipped)
+        y = _forward(weight.tile, wiring.lines(x, r), ctx.used, clipped)
         ctx.save_for_backward(x, r, clipped if clipped is not None and clipped.any() else None)
         return wiring.output(y, r)
 
@@ -117,16 +133,40 @@ class TileProduct(torch.autograd.Function):
         x, r, clipped = ctx.saved_tensors
         weight, wiring = ctx.weight, ctx.wiring
         d = d.contiguous() if clipped is None or not wiring.masks_clipped else d.masked_fill(clipped > 0, 0.0)
+        g_weight = None
         if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
-            weight.pending.append((wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()))
+            lines, delta = wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()
+            if weight.tile.follows_gradient:
+                g_weight = delta.T @ lines * weight.rate_scale
+            else:
+                weight.pending.append((lines, delta))
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
         if not ctx.needs_input_grad[0] and not trains_range:
-            return None, None, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
-        g = weight.tile.backward(wiring.read_delta(d))
+            return None, g_weight, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
+        g = _backward(weight.tile, wiring.read_delta(d), ctx.used)
         g = g[:, :-1] if wiring.bias_line else g
         if r is None:
-            return g, None, None, None
+            return g, g_weight, None, None
         inside = 1.0 if clipped is None else 1 - (clipped > 0).double().mean().item()
         codes = weight.tile.input_codes
-        found = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
-        return g.masked_fill(x.abs() > r, 0.0), None, found, None
+        g_range = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
+        return g.masked_fill(x.abs() > r, 0.0), g_weight, g_range, None
+
+
+def _forward(
+    tile: Tile, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None
+) -> torch.Tensor:
+    """Return a tile's products with its weights, with others, or with others for each vector; fill the flags."""
+    if weights is None or weights.dim() == 2:
+        return tile.forward(v, weights, clipped=clipped)
+    flags = [None] * len(v) if clipped is None else clipped.split(1)
+    return torch.cat(
+        [tile.forward(row[None], own, clipped=flag) for row, own, flag in zip(v, weights, flags, strict=True)]
+    )
+
+
+def _backward(tile: Tile, d: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return the transposed products with the weights that the forward pass used."""
+    if weights is None or weights.dim() == 2:
+        return tile.backward(d, weights)
+    return torch.cat([tile.backward(row[None], own) for row, own in zip(d, weights, strict=True)])

@@ -40,6 +40,16 @@ class LastingTile(TemporalTile):
         return first
 
     @property
+    def follows_gradient(self) -> bool:
+        """Whether an optimizer of torch changes the weights, instead of pulses."""
+        return self._config.update.pulse_type == "none_but_gradient"
+
+    def _join_states(self) -> None:
+        """Let what pulses act on and what a read sees be one memory, where an optimizer writes to it."""
+        if self.follows_gradient:
+            self._arrays.hidden = self._arrays.apparent
+
+    @property
     def torch_device(self) -> torch.device:
         """Where the tile lives and computes."""
         return self._arrays.hidden.device
@@ -130,6 +140,7 @@ class LastingTile(TemporalTile):
         cells = {n: state["cells"][n].to(where, copy=True) for n in self.device.cell_names()}
         held = state["hidden"].to(where), state["apparent"].to(where)
         self._arrays = self.device.arrays_of(cells, *held, self.seed, self.construction_seed)
+        self._join_states()
         if state["counters"]:
             self._arrays.counters = tuple(c.to(where, copy=True) for c in state["counters"])
         self._restore_time(state["time"])

@@ -118,6 +118,7 @@ class Tile(ReadableTile):
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
+        self._join_states()
         if count_pulses:
             self._arrays.counters = tuple(torch.zeros_like(self.hidden, dtype=torch.int32) for _ in range(2))
         self.set_weights(torch.zeros_like(self.hidden))
@@ -194,13 +195,17 @@ class Tile(ReadableTile):
         shape = {"out": self.out_features, "in": self.in_features}
         self._arrays.write(self._checked(weights, "weights", shape), self._advance("set", 1))
 
-    def forward(self, x: torch.Tensor, *, clipped: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, weights: torch.Tensor | None = None, *, clipped: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
 
         Parameters
         ----------
         x : torch.Tensor
             ``(batch, in)`` float32, input units.
+        weights : torch.Tensor, optional
+            ``(out, in)`` float32, multiplied by in place of the devices' states: a perturbed copy of them.
         clipped : torch.Tensor, optional
             ``(batch, out)`` uint8 where the tile lives. It is filled with what the ADC clipped in the last round: 1
             beyond the upper bound, 2 beyond the lower one, 3 both (in two phases), 0 neither.
@@ -219,11 +224,11 @@ class Tile(ReadableTile):
         if clipped is not None:
             shape = {"batch": x.shape[0], "out": self.out_features}
             check_buffer(clipped, "clipped", shape, torch.uint8, self.torch_device)
-        return self._product("forward", x, clipped)
+        return self._product("forward", x, weights, clipped)
 
-    def backward(self, d: torch.Tensor) -> torch.Tensor:
-        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; raises as `forward`."""
-        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}))
+    def backward(self, d: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; as `forward` otherwise."""
+        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}), weights)
 
     def update(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
         """Change the weights by pulses, on average by ``-lr d^T x``, one sample after the other.
@@ -311,14 +316,20 @@ class Tile(ReadableTile):
         twin.load_state_dict(copy.copy(self.state_dict()))
         return twin
 
-    def _product(self, way: str, v: torch.Tensor, clipped: torch.Tensor | None = None) -> torch.Tensor:
+    def _product(
+        self, way: str, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if weights is None:
+            weights = self.weights
+        else:
+            weights = self._checked(weights, "weights", {"out": self.out_features, "in": self.in_features})
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)
         params, first = self._packed(way), self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
         call = ops.Product(params, way == "backward", *seeds, first, self._averages[way])
-        y, self.rounds = call(self.weights, v, clipped)
+        y, self.rounds = call(weights, v, clipped)
         return y
 
     def _packed(self, way: str) -> list[float]:
