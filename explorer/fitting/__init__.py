@@ -3,6 +3,7 @@
 
 from .errors import MeasuredDataError
 from .fit import fit, guess
+from .likelihood import Parameter, Ranking, ResponseFit, fit_response, rank_models
 from .measured import Measured, Summary, read_measured
 from .normalise import Normalised
 from .result import Estimate, FitCurve, FitResult
@@ -17,10 +18,15 @@ __all__ = [
     "Measured",
     "MeasuredDataError",
     "Normalised",
+    "Parameter",
+    "Ranking",
+    "ResponseFit",
     "Summary",
     "Trace",
     "check_size",
     "fit",
+    "fit_response",
     "guess",
+    "rank_models",
     "read_measured",
 ]
