@@ -3,8 +3,9 @@
 
 from .errors import MeasuredDataError
 from .fit import fit, guess
-from .measured import Measured, Summary, read_measured
+from .measured import Measured, Summary, read_columns, read_measured
 from .normalise import Normalised
+from .rejects import Rejected
 from .result import Estimate, FitCurve, FitResult
 from .source import MAX_BYTES, check_size
 from .trace import Trace
@@ -17,10 +18,12 @@ __all__ = [
     "Measured",
     "MeasuredDataError",
     "Normalised",
+    "Rejected",
     "Summary",
     "Trace",
     "check_size",
     "fit",
     "guess",
+    "read_columns",
     "read_measured",
 ]
