@@ -269,19 +269,9 @@ class UpdateJob:
 
     def native(self, first_step: int) -> _core.Update:
         return _core.Update(
-            self.x.data_ptr(),
-            self.d.data_ptr(),
-            self.x.shape[0],
-            self.length.tolist(),
-            self.x_scale.tolist(),
-            self.d_scale.tolist(),
-            first_step,
-            self.kind,
-            self.x_res,
-            self.d_res,
-            self.sto_round,
-            self.negative,
-        )
+            self.x.data_ptr(), self.d.data_ptr(), self.x.shape[0], self.length.tolist(), self.x_scale.tolist(),
+            self.d_scale.tolist(), first_step, self.kind, self.x_res, self.d_res, self.sto_round, self.negative,
+        )  # fmt: skip
 
     def part(self, samples: slice) -> UpdateJob:
         """Return the update of some of the samples."""
@@ -397,3 +387,63 @@ def step(
     native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1, 0, 0)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
     return mean, spread
+
+
+def device_normals(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
+    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed: normals ``(seeds, rows, count)``."""
+    return _device_draws(element_normals, keys, rows, count, device)
+
+
+def device_uniforms(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
+    """Return the same draws as numbers in (0, 1], ``(seeds, rows, count)``."""
+    return _device_draws(element_uniforms, keys, rows, count, device)
+
+
+def _device_draws(make, keys: Sequence[int], rows: int, count: int, device: torch.device) -> torch.Tensor:
+    out = torch.empty(len(keys), rows, count, device=device)
+    for place, key in enumerate(keys):
+        for block in range(-(-rows // 4)):
+            last = min(4 * block + 4, rows)
+            drawn = make(key, "construction", 0, count, block, device)
+            out[place, 4 * block : last] = drawn[: last - 4 * block]
+    return out
+
+
+def drifted_read(
+    programmed: torch.Tensor, nu: torch.Tensor, share: torch.Tensor, drift_log: float, growth: float,
+    keys: Sequence[int] | None,
+) -> torch.Tensor:  # fmt: skip
+    """Return conductances after drift as a read finds them: ``max(0, g exp(-nu L) (1 + q S xi))``.
+
+    ``programmed``, ``nu`` and ``share`` are ``(chip, slices, out, in)``; ``drift_log`` and ``growth`` are L and S;
+    ``keys`` are the chips' seeds of this read, None for a read without noise.
+    """
+    g = (nu * -drift_log).exp_().mul_(programmed) if drift_log else programmed.clone()
+    if keys is None:
+        return g
+    chips, slices, out, in_ = programmed.shape
+    xi = device_normals(keys, slices, out * in_, g.device).reshape(chips, slices, out, in_)
+    return xi.mul_(share).mul_(growth).add_(1).mul_(g).clamp_(min=0)
+
+
+def chip_products(
+    params: Sequence[float], weights: torch.Tensor, x: torch.Tensor, seeds: Sequence[int],
+    construction_seeds: Sequence[int], first_steps: Sequence[int], average: float = 0.0,
+) -> torch.Tensor:  # fmt: skip
+    """Return the analog products of one tile on several chips, ``(chip, rows, out)``.
+
+    ``weights`` are ``(chip, out, in)``; ``x`` is ``(rows, in)`` for all chips, or ``(chip, rows, in)``. Seeds and the
+    number of the first vector are each chip's own.
+    """
+    given = zip(seeds, construction_seeds, first_steps, strict=True)
+    return torch.stack(
+        [
+            Product(params, False, seed, lines, first, average)(weights[k], x if x.dim() == 2 else x[k])[0]
+            for k, (seed, lines, first) in enumerate(given)
+        ]
+    )
+
+
+def filtered(stem: str, *arguments) -> None:
+    """Run the filter behind a device's likelihood on what `engine.likelihood` has checked."""
+    _core.filter(stem, *arguments)

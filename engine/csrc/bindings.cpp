@@ -312,6 +312,31 @@ void step(const Tile& tile, Address w, float direction, Address mean, Address sp
   device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
 }
 
+// A trace and the sets to judge by it: addresses in the order of FilterJob, those of results 0 where not wanted.
+void filter(const std::string& stem, i64 rows, const std::vector<Address>& trace, i64 sets, i64 params_each,
+            const std::vector<Address>& given, const std::vector<Address>& results) {
+  auto doubles = [](Address at) { return reinterpret_cast<double*>(at); };
+  FilterJob job{rows,
+                reinterpret_cast<const i32*>(trace[0]),
+                reinterpret_cast<const i32*>(trace[1]),
+                doubles(trace[2]),
+                doubles(trace[3]),
+                reinterpret_cast<const i8*>(trace[4]),
+                reinterpret_cast<const i8*>(trace[5]),
+                sets,
+                params_each,
+                floats(given[0]),
+                doubles(given[1]),
+                doubles(given[2]),
+                doubles(results[0]),
+                doubles(results[1]),
+                doubles(results[2]),
+                doubles(results[3]),
+                doubles(results[4])};
+  py::gil_scoped_release free_python;
+  device(stem).filter(job);
+}
+
 // The buffers of one product.
 struct MvmScratch {
   std::vector<float> inputs, sums, matrix, factors, lines, scales;
@@ -502,6 +527,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("product_record", &product_record);
   m.def("periphery_record", &periphery_record);
   m.def("step", &step);
+  m.def("filter", &filter);
   m.def("mvm", &mvm);
   m.def("outer", &outer);
 }

@@ -107,7 +107,7 @@ EFFECTS = [
 ]
 
 
-@pytest.mark.tile_conformance("T2", "T39", "T41")
+@pytest.mark.tile_conformance("T2", "T39", "T40", "T41")
 @pytest.mark.parametrize("way", ["forward", "backward"])
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda e: "-".join(map(str, e)) or "default")
 def test_kernel_is_the_reference_code_by_code(effect, way):

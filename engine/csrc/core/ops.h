@@ -2,6 +2,7 @@
 // The table of functions that a device's translation unit hands to the bindings. Plain data, the same for every
 // instruction set, so it lives outside the per-instruction-set namespaces.
 #pragma once
+#include "core/filter_job.h"
 #include "core/macros.h"
 
 namespace ohm_ops {
@@ -95,6 +96,7 @@ struct DeviceOps {
   void (*reset)(const TileView&, const TimeJob&);
   void (*drift)(const TileView&, const TimeJob&);
   void (*clip)(const TileView&, const TimeJob&);
+  void (*filter)(const FilterJob&);
 };
 
 void add_device(const DeviceOps&);
