@@ -4,8 +4,9 @@
 from .errors import MeasuredDataError
 from .fit import fit, guess
 from .likelihood import Parameter, Ranking, ResponseFit, fit_response, rank_models
-from .measured import Measured, Summary, read_measured
+from .measured import Measured, Summary, read_columns, read_measured
 from .normalise import Normalised
+from .rejects import Rejected
 from .result import Estimate, FitCurve, FitResult
 from .source import MAX_BYTES, check_size
 from .trace import Trace
@@ -21,6 +22,7 @@ __all__ = [
     "Parameter",
     "Ranking",
     "ResponseFit",
+    "Rejected",
     "Summary",
     "Trace",
     "check_size",
@@ -28,5 +30,6 @@ __all__ = [
     "fit_response",
     "guess",
     "rank_models",
+    "read_columns",
     "read_measured",
 ]
