@@ -351,28 +351,43 @@ class Product:
     first_step: int
     average: float = 0.0
 
-    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
+    def __call__(
+        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,).
+
+        ``clipped``, uint8 of the result's shape, is filled with what the ADC clipped: 1 above, 2 below, 3 both.
+        """
         if on_gpu(x.device):
             from engine.cuda.product import GpuProduct
 
-            return GpuProduct(self, weights, x).run()
-        return self.on_cpu(weights, x)
+            return GpuProduct(self, weights, x, clipped).run()
+        return self.on_cpu(weights, x, clipped)
 
-    def on_cpu(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def on_cpu(
+        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what a call does, by the CPU's kernels; everything lies on the CPU."""
         out, in_ = weights.shape
         y = torch.empty(x.shape[0], in_ if self.transposed else out)
         rounds = torch.ones(x.shape[0], dtype=torch.int32)
-        _core.mvm(self.native(weights, x, y, rounds))
+        _core.mvm(self.native(weights, x, y, rounds, clipped))
         return y, rounds
 
-    def native(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rounds: torch.Tensor) -> _core.Product:
+    def native(
+        self,
+        weights: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        rounds: torch.Tensor,
+        clipped: torch.Tensor | None = None,
+    ) -> _core.Product:
         """Return the call and its arrays, wherever they lie."""
         out, in_ = weights.shape
         threads = threads_for(out * in_ * x.shape[0])
         return _core.Product(
-            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(), out, in_, x.shape[0], self.transposed,
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(),
+            0 if clipped is None else clipped.data_ptr(), out, in_, x.shape[0], self.transposed,
             list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
         )  # fmt: skip
 
