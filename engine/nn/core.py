@@ -78,7 +78,6 @@ class AnalogCore(LastingLayer):
             self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
         self._add_scales(config.mapping)
         self._add_ranges(config.input_range)
-        self._masks = config.update.mask_clipped_outputs
         self._draw(seed, limit or 1 / math.sqrt(self._shape.group_inputs), bias)
 
     def _add_scales(self, mapping: MappingParameters) -> None:
@@ -258,7 +257,8 @@ class AnalogCore(LastingLayer):
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
         r, ranges = self._range(block, x)
-        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges, self._masks))
+        masks = self._mapping.mask_clipped_output_gradient
+        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges, masks))
         learned = self._learned(block)
         return y if learned is None else y * learned
 

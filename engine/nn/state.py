@@ -21,7 +21,6 @@ class LastingLayer(torch.nn.Module):
     _blocks: dict[str, Block]
     _mapping: MappingParameters
     _ranges: InputRangeParameters
-    _masks: bool
 
     @property
     def analog_weights(self) -> dict[str, AnalogWeight]:
@@ -71,7 +70,6 @@ class LastingLayer(torch.nn.Module):
             self._parameters[name].tile.load_state_dict(tile_state, config=config)
         config = self.tiles[0].config
         self._mapping, self._ranges = config.mapping, config.input_range
-        self._masks = config.update.mask_clipped_outputs
 
     def differences(self, state: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Return ``field -> (saved, here)`` where the saved configuration differs; all tiles of a layer have one."""

@@ -75,14 +75,21 @@ class Wiring:
     ranges : InputRangeParameters, optional
         How the gradient of the input range is formed; None while it is not trained.
     masks_clipped : bool
-        Outputs that the ADC clips pass no error back.
+        Outputs that the ADC clipped pass no gradient.
     """
 
     scale: torch.Tensor | None = None
     rate_scale: float = 1.0
     bias_line: bool = False
     ranges: InputRangeParameters | None = None
-    masks_clipped: bool = False
+    masks_clipped: bool = True
+
+    def flags(self, tile: Tile, x: torch.Tensor) -> torch.Tensor | None:
+        """Return a buffer ``(batch, out)`` for what the ADC clips, where the backward pass will ask for it."""
+        asked = self.masks_clipped or (self.ranges is not None and self.ranges.manage_output_clipping)
+        if not asked or not tile.clips:
+            return None
+        return torch.empty(len(x), tile.out_features, dtype=torch.uint8, device=x.device)
 
     def lines(self, x: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
         """Return what the tile's columns are driven with, ``(batch, in)``, for inputs and their range."""
@@ -116,17 +123,16 @@ class TileProduct(torch.autograd.Function):
     def forward(ctx, x: torch.Tensor, weight: AnalogWeight, r: torch.Tensor | None, wiring: Wiring) -> torch.Tensor:
         ctx.weight, ctx.wiring = weight, wiring
         ctx.used = None if weight.perturbed is None else weight.perturbed(len(x))
-        lines = wiring.lines(x, r)
-        y = _through(weight.tile.forward, lines, ctx.used)
-        clipped = weight.tile.clipped_outputs(lines, y) if wiring.masks_clipped else None
-        ctx.save_for_backward(x, r, clipped)
+        clipped = wiring.flags(weight.tile, x) if any(ctx.needs_input_grad) else None
+        y = _forward(weight.tile, wiring.lines(x, r), ctx.used, clipped)
+        ctx.save_for_backward(x, r, clipped if clipped is not None and clipped.any() else None)
         return wiring.output(y, r)
 
     @staticmethod
     def backward(ctx, d: torch.Tensor):
         x, r, clipped = ctx.saved_tensors
         weight, wiring = ctx.weight, ctx.wiring
-        d = d.contiguous() if clipped is None else d.masked_fill(clipped, 0.0)
+        d = d.contiguous() if clipped is None or not wiring.masks_clipped else d.masked_fill(clipped > 0, 0.0)
         g_weight = None
         if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
             lines, delta = wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()
@@ -137,24 +143,30 @@ class TileProduct(torch.autograd.Function):
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
         if not ctx.needs_input_grad[0] and not trains_range:
             return None, g_weight, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
-        g = _through(weight.tile.backward, wiring.read_delta(d), ctx.used)
+        g = _backward(weight.tile, wiring.read_delta(d), ctx.used)
         g = g[:, :-1] if wiring.bias_line else g
         if r is None:
             return g, g_weight, None, None
-        g_range = wiring.ranges.gradient(x, g, r, _codes(weight.tile)) if trains_range else torch.zeros_like(r)
+        inside = 1.0 if clipped is None else 1 - (clipped > 0).double().mean().item()
+        codes = weight.tile.input_codes
+        g_range = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
         return g.masked_fill(x.abs() > r, 0.0), g_weight, g_range, None
 
 
-def _through(product: Callable[..., torch.Tensor], v: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Return the products of vectors with a tile's weights, with others, or with others for each vector."""
+def _forward(
+    tile: Tile, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None
+) -> torch.Tensor:
+    """Return a tile's products with its weights, with others, or with others for each vector; fill the flags."""
     if weights is None or weights.dim() == 2:
-        return product(v, weights)
-    return torch.cat([product(row[None], own) for row, own in zip(v, weights, strict=True)])
+        return tile.forward(v, weights, clipped=clipped)
+    flags = [None] * len(v) if clipped is None else clipped.split(1)
+    return torch.cat(
+        [tile.forward(row[None], own, clipped=flag) for row, own, flag in zip(v, weights, flags, strict=True)]
+    )
 
 
-def _codes(tile: Tile) -> float:
-    """Return the codes of the input converter from zero to its bound; infinity where it does not round."""
-    io = tile.config.forward
-    if io.is_perfect or io.inp_res == 0 or io.inp_bound == 0:
-        return float("inf")
-    return (io.inp_res if io.inp_res > 1 else 1 / io.inp_res) / 2
+def _backward(tile: Tile, d: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return the transposed products with the weights that the forward pass used."""
+    if weights is None or weights.dim() == 2:
+        return tile.backward(d, weights)
+    return torch.cat([tile.backward(row[None], own) for row, own in zip(d, weights, strict=True)])

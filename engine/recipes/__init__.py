@@ -96,7 +96,7 @@ def _recipe(name: str, data: dict[str, Any]) -> TrainingRecipe:
         Ideal(),
         forward=_part(data, "forward"),
         backward=IOParameters(is_perfect=True),
-        update=UpdateParameters(pulse_type="none_but_gradient", mask_clipped_outputs=True),
+        update=UpdateParameters(pulse_type="none_but_gradient"),
         mapping=_part(data, "mapping"),
         input_range=_part(data, "input_range"),
     )

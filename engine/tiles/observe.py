@@ -84,16 +84,6 @@ def observe(
     return Observation(scale, reduction, input_codes, output_codes, input_clipped, output_clipped)
 
 
-def clipped_outputs(
-    io: IOParameters, x: torch.Tensor, y: torch.Tensor, rounds: torch.Tensor, average: float = 0.0
-) -> torch.Tensor | None:
-    """Return `Observation.output_clipped` alone; None also where there is no bound."""
-    if io.is_perfect or io.out_bound == 0:
-        return None
-    alpha, reduction = _scales(io, x, rounds, average)
-    return _outputs(io, y, torch.where(rounds > 0, alpha * reduction, 0.0), reduction)[1]
-
-
 def input_scales(io: IOParameters, x: torch.Tensor, average: float = 0.0) -> torch.Tensor:
     """Return the scale of each vector in its first round, ``(batch,)`` float32: docs/physics/tile.md, 1.2."""
     largest = x.abs().amax(1)

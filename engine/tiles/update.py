@@ -44,8 +44,6 @@ class UpdateParameters(Model):
                         doc="Random trains (in one pass, or positive and negative apart), a deterministic count, "
                             "arithmetic without and with the devices' bounds, or a gradient that any optimizer of torch "
                             "follows.")
-    mask_clipped_outputs = Flag(False, group="Update", source="assumed (aihwkit 1.2.0: always, in other units)",
-                                doc="Outputs that the ADC clips pass no error back.")
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
     fixed_bl = Flag(True, group="Update", source=_SOURCE,

@@ -35,6 +35,7 @@ from explorer.networks.minilm import MiniLM
 _CHIP = load("standard_aimc").config
 _SOURCE = load("lora_mobilebert")
 _REPORT_S = 0.2
+_PASS = 100  # samples of one pass through all chips
 VARIANTS = ("direct", "adapted")
 
 
@@ -165,11 +166,9 @@ class AdapterTraining(Experiment):
 
 
 def _chip_scores(network: networks.ScoredNetwork, chips: ProgrammedNetwork) -> list[float]:
-    if isinstance(network, MiniLM):
-        return network.scores(chips)
-    split = network.data()
-    found = torch.cat([chips(part).argmax(-1) for part in split.x_test.split(100)], 1)
-    return (found == split.y_test).double().mean(1).tolist()
+    exam = network.exam(batch=_PASS)
+    outputs = [chips(x) for x in exam.inputs]
+    return [exam.judge([part[chip] for part in outputs]) for chip in range(chips.chips)]
 
 
 class _Labels(Lesson):

@@ -116,7 +116,7 @@ class HardwareAwareTraining(Experiment):
         """Return chip and schedule as a recipe."""
         config = TileConfig(
             Ideal(), self.forward, IOParameters(is_perfect=True),
-            UpdateParameters(pulse_type="none_but_gradient", mask_clipped_outputs=True), self.mapping, self.input_range,
+            UpdateParameters(pulse_type="none_but_gradient"), self.mapping, self.input_range,
         )  # fmt: skip
         parts = self.modifier, self.clip, self.remap, self.schedule
         return TrainingRecipe("own", "Own", "assumed", "", config, *parts, sources={})

@@ -6,12 +6,13 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
 from explorer.networks import safetensors
-from explorer.networks.base import ScoredNetwork
+from explorer.networks.base import Exam, ScoredNetwork, spaced
 from explorer.networks.packages import LEE_BACKGROUND, MINILM, WORDSIM_353
 from explorer.networks.wordpiece import WordPiece
 
@@ -108,21 +109,23 @@ class MiniLM(ScoredNetwork):
         words, _, _ = _pairs()
         return (next(iter(_by_length(words).values()))[1][:32],)
 
-    def score(self, model: nn.Module) -> float:
-        """Return Spearman's correlation; each word passes the model once, with words of the same length."""
-        return self.scores(model)[0]
+    def exam(self, samples: int = 0, batch: int = 0) -> Exam:
+        """Return the words, those of one length together, and Spearman's correlation over the pairs (the samples)."""
+        from scipy.stats import spearmanr
 
-    def scores(self, model: nn.Module) -> list[float]:
-        """Return the score of each chip of a programmed model, or the one of another."""
-        words, _, _ = _pairs()
-        vectors = None
-        with torch.no_grad():
-            for places, tokens in _by_length(words).values():
-                found = model(tokens)
-                found = found if found.dim() == 3 else found[None]
-                vectors = found.new_zeros(len(found), len(words), _WIDTH) if vectors is None else vectors
-                vectors[:, places] = found
-        return [_correlation(own) for own in vectors]
+        words, pairs, judged = _pairs()
+        chosen = spaced(len(pairs), samples)
+        asked = set(pairs[chosen].flatten().tolist())
+        groups = [part for group in _by_length(words).values() for part in _parts(*group, asked, batch)]
+
+        def judge(outputs: Sequence[torch.Tensor]) -> float:
+            vectors = torch.zeros(len(words), _WIDTH)
+            for (places, _), found in zip(groups, outputs, strict=True):
+                vectors[places] = found
+            cosines = (vectors[pairs[chosen, 0]] * vectors[pairs[chosen, 1]]).sum(-1)
+            return float(spearmanr(cosines.numpy(), [judged[k] for k in chosen.tolist()]).statistic)
+
+        return Exam([tokens for _, tokens in groups], judge)
 
     def texts(self) -> dict[int, torch.Tensor]:
         """Return tokens ``(N, steps)`` of texts without labels, by number of steps, none of them to be scored.
@@ -133,15 +136,6 @@ class MiniLM(ScoredNetwork):
         return _training_texts()
 
 
-def _correlation(vectors: torch.Tensor) -> float:
-    """Return Spearman's correlation of cosines of word vectors with human judgement."""
-    from scipy.stats import spearmanr
-
-    _, pairs, judged = _pairs()
-    cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(-1)
-    return float(spearmanr(cosines.numpy(), judged).statistic)
-
-
 @functools.cache
 def _training_texts() -> dict[int, torch.Tensor]:
     scored = {word.lower() for word in _pairs()[0]}
@@ -150,6 +144,14 @@ def _training_texts() -> dict[int, torch.Tensor]:
     runs = [" ".join(words[k : k + 4]) for k in range(0, len(words) - 3, 4)]
     found = _by_length((*dict.fromkeys(w for w in words if len(w) > 2), *dict.fromkeys(runs)))
     return {steps: tokens for steps, (_, tokens) in found.items()}
+
+
+def _parts(places: torch.Tensor, tokens: torch.Tensor, asked: set[int], batch: int) -> Iterator[tuple]:
+    """Yield places and tokens of the words that are asked for, so many at a time."""
+    wanted = torch.tensor([place in asked for place in places.tolist()])
+    places, tokens = places[wanted], tokens[wanted]
+    if len(places):
+        yield from zip(places.split(batch or len(places)), tokens.split(batch or len(places)), strict=True)
 
 
 def _renamed(name: str) -> tuple[str, str]:
