@@ -32,6 +32,7 @@ class Recipe:
 
 RECIPES = {
     "mlp-digits": Recipe(epochs=60, batch=32, lr=0.005),
+    "mlp-digits-deep": Recipe(epochs=100, batch=64, lr=0.004),
     "lstm-vowels": Recipe(epochs=60, batch=16, lr=0.005, decay=0.1),
     "lenet-mnist": Recipe(epochs=12, batch=32, lr=0.003, shift=2),
     "lenet-fashion": Recipe(epochs=6, batch=64, lr=0.003),

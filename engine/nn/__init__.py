@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Torch layers on analog tiles."""
 
+from engine.nn.adapters import (
+    AdaptedLinear,
+    adapter_state,
+    add_adapters,
+    load_adapter,
+    merge_adapters,
+    remove_adapters,
+    use_adapter,
+)
 from engine.nn.attention import AnalogMultiheadAttention
 from engine.nn.calibrate import calibrate
 from engine.nn.cells import AnalogGRUCell, AnalogLSTMCell, AnalogRNNCell
@@ -8,13 +17,17 @@ from engine.nn.checkpoint import analog_layers, load_state
 from engine.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
 from engine.nn.convert import convert, to_digital
 from engine.nn.core import AnalogCore
+from engine.nn.distillation import distillation_loss
+from engine.nn.hardware_aware import HardwareAware
 from engine.nn.linear import AnalogLinear
+from engine.nn.random_features import RandomFeatures
 from engine.nn.recurrent import AnalogGRU, AnalogLSTM, AnalogRNN
 from engine.nn.remap import WeightClip, WeightRemap
 from engine.nn.report import ConversionReport, conversion_report
 from engine.nn.summary import LayerCost, Summary, summary
 
 __all__ = [
+    "AdaptedLinear",
     "AnalogConv1d",
     "AnalogConv2d",
     "AnalogConv3d",
@@ -28,15 +41,24 @@ __all__ = [
     "AnalogRNN",
     "AnalogRNNCell",
     "ConversionReport",
+    "HardwareAware",
     "LayerCost",
     "Summary",
+    "RandomFeatures",
     "WeightClip",
     "WeightRemap",
+    "adapter_state",
+    "add_adapters",
     "analog_layers",
     "calibrate",
     "conversion_report",
     "convert",
+    "distillation_loss",
+    "load_adapter",
     "load_state",
+    "merge_adapters",
+    "remove_adapters",
     "summary",
     "to_digital",
+    "use_adapter",
 ]

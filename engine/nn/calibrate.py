@@ -18,7 +18,7 @@ from engine.rng import derive_seed
 from engine.tiles.input_range import SMALLEST
 
 METHODS = ("max", "moving_std", "moving_quantile", "cache_quantile")
-_CACHE = 1000  # inputs of each tile that cache_quantile keeps
+_CACHE = 1000  # vectors of each tile that cache_quantile keeps
 
 
 def calibrate(
@@ -40,10 +40,10 @@ def calibrate(
         Inputs of the model, a tensor or a tuple of arguments each.
     method : {"max", "moving_std", "moving_quantile", "cache_quantile"}
         Largest absolute input; mean over batches of ``std_alpha`` standard deviations; mean over batches of a quantile
-        of absolute inputs; that quantile of up to 1000 inputs of each tile, drawn from all batches.
+        of absolute inputs; that quantile of up to 1000 vectors of each tile, drawn from all batches.
     quantile, std_alpha : float
     seed : int
-        Which inputs ``cache_quantile`` keeps.
+        Which vectors ``cache_quantile`` keeps.
 
     Returns
     -------
@@ -174,22 +174,24 @@ class _MeanQuantile(_Mean):
 
 
 class _CachedQuantile(_Largest):
-    """A quantile of some inputs of all batches, each batch and input with the same chance to be among them."""
+    """A quantile of some vectors of all batches, each of them with the same chance; those of zeros tell nothing."""
 
     def __init__(self, *settings):
         super().__init__(*settings)
-        self.kept, self.keys = torch.empty(0), torch.empty(0)
+        self.kept: torch.Tensor | None = None
+        self.keys = torch.empty(0)
 
     def add(self, x: torch.Tensor) -> None:
-        """Take one batch of inputs: those with the largest random keys of all so far stay."""
-        values = torch.cat([self.kept, x.flatten()])
-        keys = torch.cat([self.keys, torch.rand(x.numel(), generator=self.generator)])
+        """Take one batch of inputs: the vectors with the largest random keys of all so far stay."""
+        x = x[x.abs().amax(1) > 0].detach()
+        values = x if self.kept is None else torch.cat([self.kept, x])
+        keys = torch.cat([self.keys, torch.rand(len(x), generator=self.generator)])
         self.keys, chosen = keys.topk(min(_CACHE, len(keys)))
-        self.kept = values[chosen]
+        self.kept = values[chosen.to(values.device)]
 
     def value(self) -> float:
         """Return the range."""
-        return _quantile(self.kept, self.quantile) if len(self.kept) else 0.0
+        return 0.0 if self.kept is None or not len(self.kept) else _quantile(self.kept, self.quantile)
 
 
 def _quantile(x: torch.Tensor, share: float) -> float:

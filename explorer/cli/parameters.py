@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ Kind = TypeVar("Kind", bound=Experiment)
 _PREFIX = "parameter_"
 _OWN_OPTION = ("seed", "device")  # every command has --seed; the device is the positional argument
 PRESET_HELP = "preset (see 'ohmscape presets'), device class, or path of a TOML file"
+PART_HELP = "change one parameter of a part, such as forward.out_noise=0.06; parts are {parts}; may be repeated"
 SET_HELP = (
     "change one parameter, such as dw_min=0.002 or mean_up=0.1,0.2; NAME is one of the device, or {parts}; "
     "may be repeated"
@@ -29,12 +31,23 @@ SET_HELP = (
 def add_experiment(parser: argparse.ArgumentParser, cls: type[Experiment]) -> None:
     """Add the device, one option per parameter of the experiment, and ``--set`` for everything nested."""
     parser.add_argument("preset", metavar="PRESET", help=PRESET_HELP)
-    group = parser.add_argument_group(cls.__name__)
-    for name in cls.parameters():
-        if name not in _OWN_OPTION:
-            _add_option(group, cls, name)
+    _add_options(parser, cls, _OWN_OPTION)
     parts = ", ".join(f"{name}.…" for name in _parts(cls)) or "nothing else"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=SET_HELP.format(parts=parts))
+
+
+def add_parts(parser: argparse.ArgumentParser, cls: type[Experiment], *, left_out: Sequence[str] = ()) -> None:
+    """Add one option per parameter of an experiment without device, and ``--set`` for what its parts hold."""
+    _add_options(parser, cls, ("seed", *left_out))
+    parts = ", ".join(f"{name}.…" for name in _parts(cls))
+    parser.add_argument("--set", action="append", default=[], metavar="PART.NAME=VALUE", help=PART_HELP.format(parts=parts))
+
+
+def _add_options(parser: argparse.ArgumentParser, cls: type[Experiment], left_out: Sequence[str]) -> None:
+    group = parser.add_argument_group(cls.__name__)
+    for name in cls.parameters():
+        if name not in left_out:
+            _add_option(group, cls, name)
 
 
 def _add_option(group: Any, cls: type[Experiment], name: str) -> None:
@@ -101,14 +114,37 @@ def experiment(options: argparse.Namespace, cls: type[Kind]) -> Kind:
     ParameterError
         Unknown preset or parameter, or a value that breaks its rule.
     """
-    given = {k.removeprefix(_PREFIX): v for k, v in vars(options).items() if k.startswith(_PREFIX)}
+    given = _given(options)
     changes: dict[str, dict[str, Any]] = {"device": {}, **{name: {} for name in _parts(cls)}}
-    for given in options.set:
-        part, name, value = assignment(given, list(changes))
+    for text in options.set:
+        part, name, value = assignment(text, list(changes))
         changes[part][name] = value
     base = cls(device=device(options.preset).copy(**changes.pop("device")), seed=options.seed, **given)
     nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
     return base.copy(**nested) if nested else base
+
+
+def changed(options: argparse.Namespace, base: Kind, **given: Any) -> Kind:
+    """Return an experiment without device, changed by the options of `add_parts` and by what is ``given``.
+
+    Raises
+    ------
+    ParameterError
+        An unknown part or parameter, a part that there is none of, or a value that breaks its rule.
+    """
+    base = base.copy(seed=options.seed, **_given(options), **given)
+    changes: dict[str, dict[str, Any]] = {name: {} for name in _parts(type(base))}
+    for assignment in options.set:
+        part, name, value = assignment(assignment, list(changes), "")
+        if getattr(base, part) is None:
+            raise ParameterError(f"--set {assignment}: there is no {part} (allowed: parts that are there). Choose one first.")
+        changes[part][name] = value
+    nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
+    return base.copy(**nested) if nested else base
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {k.removeprefix(_PREFIX): v for k, v in vars(options).items() if k.startswith(_PREFIX)}
 
 
 def _parts(cls: type[Experiment]) -> list[str]:
@@ -117,16 +153,16 @@ def _parts(cls: type[Experiment]) -> list[str]:
     return [n for n in nested if issubclass(cls.param[n].class_, Model) and n != "device"]
 
 
-def assignment(text: str, parts: list[str]) -> tuple[str, str, Any]:
-    """Return part, name and value of ``NAME=VALUE`` or ``PART.NAME=VALUE``; without a part it is the device."""
+def assignment(text: str, parts: list[str], alone: str = "device") -> tuple[str, str, Any]:
+    """Return part, name and value; a name without part belongs to ``alone``, which may be empty: then it needs one."""
     name, equals, value = text.partition("=")
     part, dot, field = name.rpartition(".")
     if not equals or not field:
         raise ParameterError(f"--set {text}: is no assignment (allowed: NAME=VALUE). Write it as dw_min=0.002.")
-    if dot and part not in parts:
+    if (dot or not alone) and part not in parts:
         hint = near_miss(part, parts) or " Choose one of these."
         raise ParameterError(f"--set {text}: there is no part '{part}' (allowed: {', '.join(parts)}).{hint}")
-    return part or "device", field, _value(value)
+    return part or alone, field, _value(value)
 
 
 def _value(text: str) -> Any:

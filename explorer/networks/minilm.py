@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from explorer.networks import safetensors
 from explorer.networks.base import Exam, ScoredNetwork, spaced
-from explorer.networks.packages import MINILM, WORDSIM_353
+from explorer.networks.packages import LEE_BACKGROUND, MINILM, WORDSIM_353
 from explorer.networks.wordpiece import WordPiece
 
 _WIDTH, _INNER, _HEADS, _LAYERS = 384, 1536, 12, 6
@@ -125,6 +126,24 @@ class MiniLM(ScoredNetwork):
             return float(spearmanr(cosines.numpy(), [judged[k] for k in chosen.tolist()]).statistic)
 
         return Exam([tokens for _, tokens in groups], judge)
+
+    def texts(self) -> dict[int, torch.Tensor]:
+        """Return tokens ``(N, steps)`` of texts without labels, by number of steps, none of them to be scored.
+
+        The words of 300 news items of the Australian Broadcasting Corporation (M. D. Lee, B. Pincombe, M. Welsh, CogSci
+        2005; the corpus's background part) that do not occur in WordSim-353, and all runs of four of its words.
+        """
+        return _training_texts()
+
+
+@functools.cache
+def _training_texts() -> dict[int, torch.Tensor]:
+    scored = {word.lower() for word in _pairs()[0]}
+    text = LEE_BACKGROUND.path().read_text(encoding="latin-1").lower()
+    words = [w for w in re.findall("[a-z]+", text) if w not in scored]
+    runs = [" ".join(words[k : k + 4]) for k in range(0, len(words) - 3, 4)]
+    found = _by_length((*dict.fromkeys(w for w in words if len(w) > 2), *dict.fromkeys(runs)))
+    return {steps: tokens for steps, (_, tokens) in found.items()}
 
 
 def _parts(places: torch.Tensor, tokens: torch.Tensor, asked: set[int], batch: int) -> Iterator[tuple]:
