@@ -134,10 +134,10 @@ def changed(options: argparse.Namespace, base: Kind, **given: Any) -> Kind:
     """
     base = base.copy(seed=options.seed, **_given(options), **given)
     changes: dict[str, dict[str, Any]] = {name: {} for name in _parts(type(base))}
-    for assignment in options.set:
-        part, name, value = assignment(assignment, list(changes), "")
+    for text in options.set:
+        part, name, value = assignment(text, list(changes), "")
         if getattr(base, part) is None:
-            raise ParameterError(f"--set {assignment}: there is no {part} (allowed: parts that are there). Choose one first.")
+            raise ParameterError(f"--set {text}: there is no {part} (allowed: parts that are there). Choose one first.")
         changes[part][name] = value
     nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
     return base.copy(**nested) if nested else base

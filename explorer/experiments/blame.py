@@ -16,6 +16,7 @@ from engine.errors import ParameterError
 from engine.quantity import Quantity
 from engine.tiles import IOParameters
 from explorer import durations
+from explorer.experiments import robust
 from explorer.experiments.base import Experiment, Progress
 from explorer.experiments.chips import Answers, Setting
 from explorer.experiments.drift_accuracy import check_network, check_times
@@ -165,6 +166,7 @@ class Blame(Experiment):
         super().check()
         check_network(self.network)
         check_times([float(self.time)], [self.scenario])
+        robust.check(self.network, self.scenario.training)
         if not causes_of(self.scenario):
             raise ParameterError(
                 "Blame.scenario: has no non-ideality (allowed: at least one). Switch one on, such as drift_scale."
@@ -188,6 +190,7 @@ class Blame(Experiment):
         """Return the scores of every case and chip, and what each cause costs."""
         setting, cases = self.setting, self.cases()
         progress(0.0, "making tiles")
+        robust.train(self.network, self.scenario.training, lambda text: progress(0.0, text))
         setting.require_memory([self.scenario])
         scores = {}
         with setting.threads():

@@ -22,6 +22,7 @@ from engine.nn.grid import Block
 from engine.nn.memory import available_memory, shown
 from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig
 from explorer import networks
+from explorer.experiments import robust
 from explorer.experiments.scenario import Scenario
 from explorer.experiments.threads import torch_threads
 from explorer.networks import Exam
@@ -95,15 +96,15 @@ def _digital(network: str, samples: int) -> float:
 
 def analog(network: str, scenario: Scenario) -> torch.nn.Module:
     """Return the trained network with its layers on tiles; the same object for the same choices, not to be changed."""
-    return _analog(network, scenario.input_range, json.dumps(scenario.forward.values()))
+    return _analog(network, scenario.training, scenario.input_range, json.dumps(scenario.forward.values()))
 
 
 @functools.lru_cache(maxsize=4)
-def _analog(network: str, input_range: str, forward: str) -> torch.nn.Module:
+def _analog(network: str, training: str, input_range: str, forward: str) -> torch.nn.Module:
     task, ranges = networks.find(network), InputRangeParameters(enable=input_range == "calibrated")
     mapping = MappingParameters(max_input_size=TILE, max_output_size=TILE, weight_scaling_omega=1.0)
     config = TileConfig(Ideal(), IOParameters(**json.loads(forward)), mapping=mapping, input_range=ranges)
-    model = convert(task.trained(), config).eval()
+    model = convert(robust.weights(network, training), config).eval()
     if ranges.enable:
         calibrate(model, task.calibration(_CALIBRATED_ON), "cache_quantile", quantile=_QUANTILE)
     return model

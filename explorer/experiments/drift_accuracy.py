@@ -16,6 +16,7 @@ from engine.errors import ParameterError, say
 from engine.inference import ProgrammedNetwork
 from engine.quantity import Quantity, Table
 from explorer import durations, networks
+from explorer.experiments import robust
 from explorer.experiments.base import Experiment, Progress
 from explorer.experiments.chips import Answers, Setting, WeightStatistics, pooled, sampled
 from explorer.experiments.levels import Levels, levels
@@ -68,6 +69,8 @@ class DriftAccuracy(Experiment):
         check_network(self.network)
         check_titles(self.scenarios)
         check_times(self.times, self.scenarios)
+        for scenario in self.scenarios:
+            robust.check(self.network, scenario.training)
 
     @property
     def setting(self) -> Setting:
@@ -82,6 +85,8 @@ class DriftAccuracy(Experiment):
         """Return accuracy, factors, weight errors and samples of weights for each scenario, time and chip."""
         setting = self.setting
         progress(0.0, "making tiles")
+        for scenario in self.scenarios:
+            robust.train(self.network, scenario.training, lambda text: progress(0.0, text))
         setting.require_memory(self.scenarios)
         record = _Record.empty(self, setting.digital())
         with setting.threads():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from explorer.experiments import robust
 from explorer.experiments.chips import cost
 from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.scenario import Scenario
@@ -19,6 +20,9 @@ def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None
 
     Its chips are the first ones of the full run.
     """
+    there = robust.known(experiment.network, scenario.training)
+    if not there and cost(experiment.network).multiplications > robust.SMALL:
+        return None
     for chips, moments in zip(CHIPS, MOMENTS, strict=True):
         found = _attempt(experiment, scenario, min(chips, int(experiment.n_chips)), _thinned(experiment.times, moments))
         if found is not None:

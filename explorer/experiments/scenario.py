@@ -15,6 +15,7 @@ from engine.inference import noise as noises
 from engine.quantity import Choice, Flag, Model
 from engine.tiles import IOParameters, periphery_presets
 from engine.tiles.faults import StuckFaults
+from explorer.experiments.robust import TRAININGS
 
 PERIPHERY = "pcm_read"
 """Periphery that a scenario begins with: the one of aihwkit's inference presets."""
@@ -35,6 +36,9 @@ class Scenario(Model):
 
     # fmt: off
     title = param.String("PCM", doc="What the scenario is called; no two of an experiment alike.")
+    training = Choice("direct", TRAININGS, group="Network", source="assumed",
+                      doc="The network as it was trained digitally, or fine-tuned through a model of the hardware "
+                          "(recipe explorer_small), put on the chips anew.")
     input_range = Choice("largest", RANGES, group="Network", source="assumed",
                          doc="Inputs of a tile are scaled to the largest of each vector, or to a range found once from "
                              "training data (their 0.999 quantile).")

@@ -84,7 +84,7 @@ class FlatDrift:
     def fields(self) -> list[str]:
         """Return the names of all parameters: network and chips, devices, conductances, compensation, periphery."""
         scenario = self.scenario
-        names = ["network", *_EXPERIMENT, "input_range"]
+        names = ["network", *_EXPERIMENT, "training", "input_range"]
         for part in _REGISTRIES:
             held = getattr(scenario, part)
             names += [part, *(n for n in (held.fields() if held is not None else ()) if n not in names)]

@@ -19,11 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import xarray as xr
 
 from engine.errors import near_miss, say
 from explorer.experiments import Experiment
+from explorer.home import home
 from explorer.results import netcdf
 from explorer.results.index import Index
 from explorer.results.record import CorruptRun, ResultError, RunInfo, SaveFailed, UnknownRun, is_run_id
@@ -31,12 +31,6 @@ from explorer.results.record import CorruptRun, ResultError, RunInfo, SaveFailed
 _TEMPORARY = ".unfinished-"
 _ABANDONED_S = 24 * 3600.0  # nobody writes one run for a day
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def home() -> Path:
-    """Return the folder of all that ohmscape keeps: ``OHMSCAPE_HOME``, else the user's data folder."""
-    chosen = os.environ.get("OHMSCAPE_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_data_dir("ohmscape"))
 
 
 class Store:

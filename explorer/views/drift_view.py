@@ -52,7 +52,7 @@ class DriftView(Viewer):
         self.problem, self.weight_problem = theme.error_box(visible=False), theme.error_box(visible=False)
         self.note = theme.info_box(_NO_ESTIMATE, visible=False, margin=(0, 0, 8, 0))
         self.empty = theme.empty_box(*_EMPTY)
-        self.quick = QuickEstimates(self._show, quick_runner)
+        self.quick = QuickEstimates(self._estimated, quick_runner)
         self.job: JobBar[DriftAccuracy] = JobBar(
             DriftAccuracy, self._experiment, self._arrived, argument=RUN_ARGUMENT, label="Full run", runner=runner
         )
@@ -113,6 +113,11 @@ class DriftView(Viewer):
         except OhmscapeError as error:
             self.quick.problem = str(error)
         self._show()
+
+    def _estimated(self) -> None:
+        self._show()
+        if self.weight_problem.visible:  # weights that had to be trained first are there now
+            self.worker.request(self._moment())
 
     def _arrived(self, ds: xr.Dataset, experiment: DriftAccuracy) -> None:
         for k, curve in enumerate(curves(ds, experiment, full=True)):

@@ -18,6 +18,7 @@ def suggestions() -> dict[str, Scenario]:
     """Return ``title -> scenario`` of what one may add at once: devices, compensation, converters."""
     forward = periphery_presets.load("pcm_read")
     found = {
+        "Hardware-aware training": Scenario(title="HWA-trained", training="hardware_aware"),
         "No compensation": Scenario(title="No compensation", compensation="none"),
         "Compensation per column": Scenario(title="Per column", compensation="per_column"),
         "Two pairs of devices": Scenario(title="Two pairs", converter="dual_pair"),

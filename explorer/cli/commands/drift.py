@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from engine.inference import compensation, converters, noise
     from engine.tiles import periphery_presets
     from explorer import networks
+    from explorer.experiments.robust import TRAININGS
     from explorer.experiments.scenario import PERIPHERY, RANGES
 
     known = ", ".join(networks.scored_names())
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"(default: {PERIPHERY})")  # fmt: skip
     for name, what in (("dac", "DAC"), ("adc", "ADC")):
         parser.add_argument(f"--{name}-bits", type=int, metavar="N", help=f"bits of the {what}; 0 for no quantisation")
+    text = "the network as it was trained, or fine-tuned through a model of the hardware first"
+    parser.add_argument("--training", default=TRAININGS[0], choices=TRAININGS, help=text)
     parser.add_argument("--input-range", default=RANGES[0], choices=RANGES, help="how inputs are scaled")
     parser.add_argument("--chips", type=int, default=25, metavar="N", help="chips that are programmed (default: 25)")
     parser.add_argument("--reads", type=int, default=1, metavar="N", help="reads of each chip and time (default: 1)")
@@ -100,7 +103,8 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
     kinds = [kind.strip() for kind in options.compensation.split(",")]
     return [
         Scenario(title=options.noise if len(kinds) == 1 else f"{options.noise}, {kind}", noise=devices,
-                 converter=converter, compensation=kind, forward=forward, input_range=options.input_range)
+                 converter=converter, compensation=kind, forward=forward, input_range=options.input_range,
+                 training=options.training)
         for kind in kinds
     ]  # fmt: skip
 
