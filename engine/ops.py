@@ -470,7 +470,7 @@ def chip_products(
     if x.shape[-2] == 0:
         return y
     native = _core.Product(
-        weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, out, in_, x.shape[-2], False, list(params), average,
+        weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, x.shape[-2], False, list(params), average,
         0, 0, 0, threads_for(chips * out * in_ * x.shape[-2]),
     )  # fmt: skip
     _core.mvm_chips(native, shared, list(seeds), list(construction_seeds), list(first_steps), _rows_at_once(out, in_))
