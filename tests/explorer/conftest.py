@@ -44,3 +44,16 @@ def home(tmp_path, monkeypatch):
     """An empty results folder."""
     monkeypatch.setenv("OHMSCAPE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def short_training(monkeypatch):
+    """Let networks be fine-tuned for the hardware by one epoch on few samples."""
+    from explorer.experiments import robust
+    from explorer.experiments.hardware_aware_training import HardwareAwareTraining
+
+    def short(network):
+        made = HardwareAwareTraining(network=network, samples=128)
+        return made.copy(schedule=made.schedule.copy(epochs=1))
+
+    monkeypatch.setattr(robust, "_experiment", short)

@@ -295,7 +295,7 @@ def test_list_of_scenarios_follows_the_state_and_edits_it(state):
 
 
 @pytest.mark.parametrize("title", list(suggestions()))
-def test_every_suggested_scenario_runs(title):
+def test_every_suggested_scenario_runs(title, short_training, home):
     scenario = suggestions()[title]
     times = [max(1.0, scenario.noise.shortest)]
     assert DriftAccuracy(n_chips=2, samples=20, times=times, scenarios=[scenario]).run().accuracy.notnull().all()
