@@ -101,13 +101,26 @@ def analog(network: str, scenario: Scenario) -> torch.nn.Module:
 
 @functools.lru_cache(maxsize=4)
 def _analog(network: str, training: str, input_range: str, forward: str) -> torch.nn.Module:
-    task, ranges = networks.find(network), InputRangeParameters(enable=input_range == "calibrated")
-    mapping = MappingParameters(max_input_size=TILE, max_output_size=TILE, weight_scaling_omega=1.0)
-    config = TileConfig(Ideal(), IOParameters(**json.loads(forward)), mapping=mapping, input_range=ranges)
+    task, config = networks.find(network), _config(IOParameters(**json.loads(forward)), input_range)
     model = convert(robust.weights(network, training), config).eval()
-    if ranges.enable:
+    if config.input_range.enable:
         calibrate(model, task.calibration(_CALIBRATED_ON), "cache_quantile", quantile=_QUANTILE)
     return model
+
+
+def _config(forward: IOParameters, input_range: str) -> TileConfig:
+    mapping = MappingParameters(max_input_size=TILE, max_output_size=TILE, weight_scaling_omega=1.0)
+    ranges = InputRangeParameters(enable=input_range == "calibrated")
+    return TileConfig(Ideal(), forward, mapping=mapping, input_range=ranges)
+
+
+def first_layers(network: str, scenario: Scenario, most: int) -> torch.nn.Module:
+    """Return the first layers of a network on tiles, with so many weights at most but one layer at least."""
+    digital = robust.weights(network, scenario.training)
+    layers = [m for m in digital.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Conv2d)]
+    sizes = np.cumsum([layer.weight.numel() for layer in layers])
+    fit = max(1, int(np.searchsorted(sizes, most, side="right")))
+    return convert(torch.nn.ModuleList(layers[:fit]), _config(scenario.forward.copy(), "largest")).eval()
 
 
 def forecast(network: str, scenario: Scenario, chips: int) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from explorer import networks
 from explorer.experiments import robust
 from explorer.experiments.chips import cost
 from explorer.experiments.drift_accuracy import DriftAccuracy
@@ -20,6 +21,8 @@ def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None
 
     Its chips are the first ones of the full run.
     """
+    if networks.find(experiment.network).full_size:
+        return None
     there = robust.known(experiment.network, scenario.training)
     if not there and cost(experiment.network).multiplications > robust.SMALL:
         return None

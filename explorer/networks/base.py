@@ -69,6 +69,8 @@ class ScoredNetwork:
     """Score of the trained weights in floating point, as measured (docs/networks.md)."""
     score_tolerance: ClassVar[float]
     """How far another build of torch may stay below: sums in another order move samples that lie on a border."""
+    full_size: ClassVar[bool] = False
+    """Whether millions of weights make every look at it a matter of a job."""
     chance: ClassVar[float] = 0.0
     """Score of who only guesses."""
     seeds: ClassVar[int] = 10

@@ -61,6 +61,7 @@ class Crepe(ScoredNetwork):
     name = "crepe-full"
     title = "CREPE on harmonic tones"
     measure = "share within 10 cents"
+    full_size = True
     digital_score = 0.95
     score_tolerance = 0.02  # two of 100 tones
     seeds = 3

@@ -10,9 +10,8 @@ import torch
 import xarray as xr
 
 from engine.inference import ProgrammedNetwork, program
-from engine.nn.checkpoint import analog_layers
-from explorer import durations
-from explorer.experiments.chips import WeightStatistics, analog, sampled
+from explorer import durations, networks
+from explorer.experiments.chips import WeightStatistics, analog, first_layers, sampled
 from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.levels import Levels, levels
 from explorer.experiments.scenario import Scenario
@@ -22,7 +21,7 @@ from explorer.experiments.threads import torch_threads
 TABLE = (1.0, durations.HOUR, durations.DAY, durations.MONTH, durations.YEAR, 10 * durations.YEAR)
 """Times of the table, where the run has them."""
 LIVE_WEIGHTS = 150_000
-"""Weights of a network that follow a slider; of a larger one, the first layers with so many."""
+"""Weights of the first layers that are shown of a network of full size."""
 MAX_POINTS = 600
 BINS, REACH = 61, 1.3
 
@@ -167,23 +166,17 @@ class LiveChip:
 
     def _program(self, moment: Moment) -> None:
         scenario = moment.scenario
-        model, self._partly = _first_layers(analog(moment.network, scenario))
+        self._partly = networks.find(moment.network).full_size
+        if self._partly:
+            model = first_layers(moment.network, scenario, LIVE_WEIGHTS)
+        else:
+            model = analog(moment.network, scenario)
         self._chip = program(
             model, scenario.noise, scenario.made_converter(), scenario.compensation, chips=1, seed=moment.seed,
             faults=scenario.made_faults(),
         )  # fmt: skip
         tiles = list(self._chip.tiles.values())
         self._was = _flat([t.weights[0] for t in tiles]), sampled(tiles, MAX_POINTS, "weights")
-
-
-def _first_layers(model: torch.nn.Module) -> tuple[torch.nn.Module, bool]:
-    """Return a model that stays live, and whether it is only the first layers of a larger one."""
-    layers = analog_layers(model)
-    sizes = [sum(b.size[0] * b.size[1] for b in layer.blocks.values()) for layer in layers.values()]
-    if sum(sizes) <= LIVE_WEIGHTS:
-        return model, False
-    fit = max(1, int(np.searchsorted(np.cumsum(sizes), LIVE_WEIGHTS, side="right")))
-    return torch.nn.ModuleList(list(layers.values())[:fit]), True
 
 
 def _flat(weights: list[torch.Tensor]) -> np.ndarray:
