@@ -375,17 +375,13 @@ _current_lock = threading.Lock()
 def runner() -> JobRunner:
     """Return the job runner of this process, shared by all sessions; made at the first call.
 
-    ``OHMSCAPE_SCHEDULER`` names a Dask scheduler to use instead of processes on this machine;
-    ``OHMSCAPE_WORKERS`` sets their number.
+    ``OHMSCAPE_SCHEDULER`` names a Dask scheduler to use instead of processes here; ``OHMSCAPE_WORKERS`` their number.
     """
     return _shared("full", lambda: JobRunner(address=os.environ.get("OHMSCAPE_SCHEDULER")))
 
 
 def quick_runner() -> JobRunner:
-    """Return the runner of quick estimates: one process of its own on this machine, results are not stored.
-
-    A knob must not wait behind a full run, nor behind the way to a cluster.
-    """
+    """Return the runner of quick estimates: a process of its own here, behind no full run; results are not stored."""
     return _shared("quick", lambda: JobRunner(workers=1, keep=False, nice=QUICK_NICE, max_active=256, max_per_owner=16))
 
 
@@ -393,14 +389,11 @@ def _shared(lane: str, make: Callable[[], JobRunner]) -> JobRunner:
     with _current_lock:
         known = _current.get(lane)
         if known is None or known[0] != os.getpid() or known[1]._closed:
-            # a forked child inherits the object but not its threads
-            _current[lane] = (os.getpid(), make())
+            _current[lane] = (os.getpid(), make())  # a forked child inherits the object but not its threads
         return _current[lane][1]
 
 
 def shutdown() -> None:
     """End the job runners of this process and their workers; happens by itself at exit."""
-    with _current_lock:
-        mine = [one for pid, one in _current.values() if pid == os.getpid()]
-    for one in mine:
+    for one in [one for pid, one in list(_current.values()) if pid == os.getpid()]:
         one.shutdown()
