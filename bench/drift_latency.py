@@ -66,8 +66,10 @@ def opened(url: str) -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{url}drift_lab")
         page.get_by_text("quick estimate").first.wait_for(timeout=START_LIMIT_S * 1000)
-        for head in page.locator(".MuiAccordionSummary-root[aria-expanded=false]").all():
-            head.click()
+        closed = page.locator(".MuiAccordionSummary-root[aria-expanded=false]")
+        for _ in range(closed.count()):
+            closed.first.click()  # what is opened is no longer among them
+            page.wait_for_timeout(100)
         page.wait_for_timeout(2000)
         yield page
         browser.close()
