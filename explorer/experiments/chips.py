@@ -34,7 +34,8 @@ _MOST_SAMPLES = 500
 _SERIAL = 1_000_000  # multiplications of a sample below which one thread is fastest
 _CALIBRATED_ON, _QUANTILE = 640, 0.999  # training samples; as in the acceptance experiment of docs/physics/inference.md
 _POOLED = 2_000_000  # weights in a histogram at most: more chips than that are not counted
-_COPIES = 4  # of a tile's arrays that live while it is programmed or read, measured 3.1 to 3.8
+# Assumed; MiniLM on two chips: forecast 0.97 GB, measured 0.85 to 1.0 GB beyond the process.
+_COPIES = 4  # of the largest tile's arrays that live while it is programmed or read
 _ACTIVATIONS = 6  # of a layer's inputs: scaled, quantised, product, outputs, and torch's own
 
 

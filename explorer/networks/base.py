@@ -55,7 +55,7 @@ def spaced(count: int, most: int) -> torch.Tensor:
     """Return at most ``most`` places below ``count``, evenly spaced; all where ``most`` is 0."""
     if not most or most >= count:
         return torch.arange(count)
-    return torch.linspace(0, count - 1, most).round().long()
+    return torch.linspace(0, count - 1, most, dtype=torch.float64).round().long()  # single precision ends at 2^24
 
 
 class ScoredNetwork:

@@ -288,3 +288,8 @@ def test_network_of_a_file_that_holds_only_a_model_is_refused(tmp_path):
     file.write_text("import torch\n\nmodel = torch.nn.Linear(2, 3)\n")
     with pytest.raises(ParameterError, match=r"gives Linear .*trained\(\) and exam\(\)"):
         networks.find(f"{file}:model")
+
+
+def test_places_among_many_stay_below_their_count():
+    places = networks.spaced(22_233_088, 800)
+    assert (int(places[0]), int(places[-1]), len(places)) == (0, 22_233_087, 800)
