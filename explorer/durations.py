@@ -82,7 +82,7 @@ def several(text: str, subject: str = "times") -> list[float]:
     >>> several("1d, 1s, 1h")
     [1.0, 3600.0, 86400.0]
     """
-    words = [word for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
         raise ParameterError(say(subject, text, "holds no time", ALLOWED, "Write 1s,1h,1d,1y."))
     found = sorted(seconds(word, subject) for word in words)

@@ -18,7 +18,7 @@ from explorer.views import theme
 from explorer.views.drift_data import Curve, LiveChip, Moment, Weights, curves, table_rows
 from explorer.views.drift_plots import AccuracyPlot, LevelPlot, ScatterPlot, WeightPlot
 from explorer.views.job_bar import JobBar
-from explorer.views.live import LatestWins, in_one_message, refresh
+from explorer.views.live import LatestWins, in_one_message, refresh, served
 from explorer.views.numbers import fixed
 from explorer.views.quick_estimates import QuickEstimates, key
 from explorer.views.time_cursor import TimeCursor
@@ -62,7 +62,10 @@ class DriftView(Viewer):
         self.worker: LatestWins[Moment, Weights] = LatestWins(self._chip.at, self._draw, self._failed, panes)
         self.overview, self.details = self._overview(), self._details()
         self.accuracy.follow(state.time)
-        self._ask()
+        if served():
+            pn.state.onload(self._ask)  # what plots are told before the page listens is lost
+        else:
+            self._ask()
         self.worker.now(self._moment())
         state.param.watch(lambda *events: self._changed(), "revision")
         state.param.watch(lambda *events: self._time_moved(), "time")
@@ -151,15 +154,11 @@ class DriftView(Viewer):
         found = [self._curve(k) for k in range(count)]
         self.shown = [c for c in found if c is not None]
         self.accuracy.draw(self.shown)
-        self.figure_visible(bool(self.shown))
+        self.empty.visible = not self.shown
         columns, rows = table_rows(self.shown)
         self.table.object = theme.table_markup(columns, rows) if rows else ""
         self._show_status()
         refresh(self.accuracy.pane)
-
-    def figure_visible(self, some: bool) -> None:
-        """Show the plot, or what stands there before the first curve."""
-        self.accuracy.pane.visible, self.empty.visible = some, not some
 
     def _show_status(self) -> None:
         stale = any(c.stale for c in self.shown)

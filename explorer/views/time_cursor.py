@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import panel as pn
 from bokeh.models import CustomJSTickFormatter
 from panel.viewable import Viewable, Viewer
 
@@ -35,7 +36,9 @@ class TimeCursor(Viewer):
         self.slider.param.watch(self._slid, "value")
         self.box.param.watch(self._typed, "value")
         state.param.watch(self._sync, "time")
-        self._view = theme.row(self.slider, self.box, flex_wrap="nowrap", margin=(8, 0, 0, 0))
+        self.problem = theme.error_box(visible=False, margin=(4, 0, 0, 0))
+        row = theme.row(self.slider, self.box, flex_wrap="nowrap", margin=(8, 0, 0, 0))
+        self._view = pn.Column(row, self.problem, sizing_mode="stretch_width", margin=0)
 
     def __panel__(self) -> Viewable:
         return self._view
@@ -50,14 +53,16 @@ class TimeCursor(Viewer):
         try:
             self._state.time = durations.seconds(event.new, "time")
         except OhmscapeError as error:
-            self.box.param.update(error_state=True, helper_text=str(error))
+            self.box.error_state = True
+            theme.say_error(self.problem, str(error))
             return
         self._sync()
 
     def _sync(self, *events) -> None:
         self._showing = True
         try:
-            self.box.param.update(error_state=False, helper_text="")
+            self.box.error_state = False
+            theme.say_error(self.problem, "")
             self._in_box.write(durations.about(self._state.time))
             at = time_axis.place(self._state.time)
             if abs(self.slider.value - at) > 0.01:
