@@ -35,8 +35,9 @@ _LEFT_OUT = ("network", "n_chips", "n_read", "seed", "training")
 # Sets a widget and waits until the curve was stale and is an estimate again; returns milliseconds and the means drawn.
 _MOVE = """([label, value]) => new Promise(resolve => {
   const models = [...Bokeh.documents[0]._all_models.values()]
-  const widget = models.find(m => m.data?.label === label && 'value' in m.data && !('placeholder' in m.data))
-    ?? models.find(m => m.data?.label === label)
+  // the newest: rows that a change of devices has replaced may still be known
+  const widget = models.findLast(m => m.data?.label === label && 'value' in m.data && !('placeholder' in m.data))
+    ?? models.findLast(m => m.data?.label === label)
   const chip = () => [...Bokeh.documents[0]._all_models.values()]
     .map(m => m.data?.label).find(l => ['Stale', 'Estimate'].includes(l))
   if (!widget) { resolve({missing: label}); return }
