@@ -95,9 +95,9 @@ def periphery_schema() -> list[str]:
     return list(_core.periphery_schema())
 
 
-def philox(key: int, counter: Sequence[int]) -> tuple[int, ...]:
-    """Return the four words of Philox4x32-10 for a 64-bit key and four 32-bit counter words."""
-    return tuple(_core.philox(key, list(counter)))
+def philox(key: int, counter: Sequence[int], rounds: int = 10) -> tuple[int, ...]:
+    """Return the four words of Philox4x32 for a 64-bit key and four 32-bit counter words, 10 or 7 rounds."""
+    return tuple(_core.philox(key, list(counter), rounds))
 
 
 def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
@@ -129,9 +129,9 @@ def element_uniforms(
     return out
 
 
-def maths(name: str, value: float) -> float:
-    """Return a kernel's own ``log``, ``exp``, ``sin``, ``cos`` (within +-pi/4) or ``round`` of ``value``."""
-    return _core.maths(name, value)
+def maths(name: str, *values: float) -> float:
+    """Return a kernel's own ``log``, ``exp``, ``round``, ``sin``, ``cos`` (of +-1 eighth turns) or ``fused``."""
+    return _core.maths(name, values)
 
 
 def threads_for(work: int) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds and stream numbers of the counter-based generator (Philox4x32-10).
+"""Seeds and stream numbers of the counter-based generator (Philox4x32).
 
 Every random number is ``f(seed, stream, step, element, draw)``; nothing is advanced, so results do not depend on
 threads or on how a batch is split. Source: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.

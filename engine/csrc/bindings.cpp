@@ -492,8 +492,10 @@ void element_draws(u64 seed, u32 stream, u64 step_number, i64 count, u32 block, 
   }
 }
 
-std::vector<u32> philox(u64 key, const std::vector<u32>& counter) {
-  auto w = OHM_NS::philox(key, counter.at(0), counter.at(1), counter.at(2), counter.at(3));
+std::vector<u32> philox(u64 key, const std::vector<u32>& c, int rounds) {
+  if (rounds != OHM_NS::kRounds && rounds != OHM_NS::kUpdateRounds) throw py::value_error("rounds: 7 or 10");
+  auto w = rounds == OHM_NS::kRounds ? OHM_NS::philox<OHM_NS::kRounds>(key, c.at(0), c.at(1), c.at(2), c.at(3))
+                                     : OHM_NS::philox<OHM_NS::kUpdateRounds>(key, c.at(0), c.at(1), c.at(2), c.at(3));
   return {w.v[0], w.v[1], w.v[2], w.v[3]};
 }
 
@@ -517,7 +519,9 @@ py::dict streams() {
 }
 
 // The elementary functions, so that their stated error can be checked.
-double maths(const std::string& name, float v) {
+double maths(const std::string& name, const std::vector<float>& values) {
+  const float v = values.at(0);
+  if (name == "fused") return OHM_NS::fused(v, values.at(1), values.at(2));
   if (name == "log") return OHM_NS::natural_log(v);
   if (name == "exp") return OHM_NS::exponential(v);
   if (name == "sin") return OHM_NS::sin_cos_eighth(v).sin;

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels' own elementary functions against double precision, over their whole ranges."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -39,18 +42,46 @@ def test_exp_outside_its_range_saturates(beyond, edge):
     assert 0 < ops.maths("exp", beyond) < np.inf
 
 
+EIGHTH = np.pi / 4
+
+
 @pytest.mark.parametrize(("name", "exact"), [("sin", np.sin), ("cos", np.cos)])
 def test_sine_and_cosine_relative_error_below_1_5e_7(name, exact):
-    """The limit that core/maths.h states; 1e5 angles within an eighth of a turn, dense around zero and the ends."""
-    near = np.array([-1, 0, 1])[:, None] * np.pi / 4 + np.linspace(-1e-4, 1e-4, 2001)
-    x = singles(np.linspace(-np.pi / 4, np.pi / 4, 100_001), np.clip(near, -np.pi / 4, np.pi / 4).ravel())
+    """The limit that core/maths.h states; 1e5 angles in eighths of a turn, dense around zero and the ends."""
+    near = np.array([-1, 0, 1])[:, None] + np.linspace(-1e-4, 1e-4, 2001)
+    x = singles(np.linspace(-1, 1, 100_001), np.clip(near, -1, 1).ravel())
     x = x[x != 0]
-    assert np.abs(evaluate(name, x) / exact(x) - 1).max() < 1.5e-7
+    assert np.abs(evaluate(name, x) / exact(EIGHTH * x) - 1).max() < 1.5e-7
 
 
 def test_sine_and_cosine_of_zero_are_exact():
     assert ops.maths("sin", 0) == 0
     assert ops.maths("cos", 0) == 1
+
+
+def test_fused_without_the_instruction_rounds_once():
+    """1e4 triples, a third with sums that cancel, a third near the middle between two floats; exact in fractions."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 10_000)).astype(np.float32)
+    c = rng.normal(size=10_000).astype(np.float32)
+    product = a.astype(float) * b
+    c[::3] = -product[::3].astype(np.float32)
+    # A product of two odd numbers of 13 bits ends in a bit that only the addend's rounding sees.
+    a[1::3], b[1::3] = (2 * rng.integers(2**11, 2**12, size=(2, a[1::3].size)) + 1).astype(np.float32)
+    c[1::3] = 2.0**49 * rng.choice([-1, 1], a[1::3].size)
+    got = np.array([ops.maths("fused", *map(float, v)) for v in zip(a, b, c, strict=True)])
+    exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
+    assert all(nearest_float(e) == g for e, g in zip(exact, got, strict=True))
+
+
+def nearest_float(exact: Fraction) -> float:
+    """Round a fraction to single precision, half to even, with whole numbers only."""
+    if exact == 0:
+        return 0.0
+    exponent = math.frexp(float(exact))[1] - 24
+    scaled = exact / Fraction(2) ** exponent
+    assert 2**23 <= abs(round(scaled)) <= 2**24
+    return math.ldexp(round(scaled), exponent)  # Python rounds fractions half to even
 
 
 def test_round_is_half_to_even_below_2_to_22():

@@ -7,13 +7,16 @@ import zlib
 import judge
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from engine import ops
+from engine.devices.constant_step import ConstantStep
 from engine.errors import ParameterError
 from engine.rng import derive_seed
+from engine.tiles import Tile, UpdateParameters
 
 ONES = 0xFFFFFFFF
 # Known answers for philox4x32-10 from Random123 (the generator's authors), file kat_vectors.
@@ -26,13 +29,19 @@ PUBLISHED = [
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
+# The same file's vectors for philox4x32-7, which updates use.
+PUBLISHED_7 = [
+    ((0, 0, 0, 0), (0, 0), (0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48)),
+    ((ONES,) * 4, (ONES,) * 2, (0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662)),
+    (PUBLISHED[2][0], PUBLISHED[2][1], (0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A)),
+]
 words32 = st.integers(0, ONES)
 
 
-def philox(key: int, counter: tuple[int, ...]) -> tuple[int, ...]:
-    """Philox4x32-10 a second time, in whole numbers of Python, from the paper's definition."""
+def philox(key: int, counter: tuple[int, ...], rounds: int = 10) -> tuple[int, ...]:
+    """Philox4x32 a second time, in whole numbers of Python, from the paper's definition."""
     c, k = list(counter), [key & ONES, key >> 32]
-    for _ in range(10):
+    for _ in range(rounds):
         a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
         c = [(b >> 32) ^ c[1] ^ k[0], b & ONES, (a >> 32) ^ c[3] ^ k[1], a & ONES]
         k = [(k[0] + 0x9E3779B9) & ONES, (k[1] + 0xBB67AE85) & ONES]
@@ -43,14 +52,16 @@ def draw(seed: int, stream: str, step: int, count: int = 1_000_000) -> np.ndarra
     return ops.normals(seed, stream, step, count).astype(float)
 
 
-@pytest.mark.parametrize(("counter", "key", "words"), PUBLISHED)
-def test_philox_published_counter_gives_published_words(counter, key, words):
-    assert ops.philox(key[0] | key[1] << 32, counter) == words
+@pytest.mark.parametrize(("rounds", "answers"), [(10, PUBLISHED), (7, PUBLISHED_7)])
+def test_philox_published_counter_gives_published_words(rounds, answers):
+    for counter, key, words in answers:
+        assert ops.philox(key[0] | key[1] << 32, counter, rounds) == words
 
 
 @given(key=st.integers(0, 2**64 - 1), counter=st.tuples(words32, words32, words32, words32))
 def test_philox_any_counter_equals_second_implementation(key, counter):
     assert ops.philox(key, counter) == philox(key, counter)
+    assert ops.philox(key, counter, 7) == philox(key, counter, 7)
 
 
 @pytest.mark.parametrize(("stream", "step"), [("forward_output", 0), ("update_cycle", 5), ("pulse_write", 2**33 + 7)])
@@ -68,13 +79,29 @@ def test_normals_follow_the_stated_rule(stream, step):
 
 
 def box_muller(radius_word: int, direction_word: int) -> list[float]:
-    """Return two normals: 31 bits of radius; 30 bits of angle within an eighth of a turn, one of sign, one of axis."""
-    radius = np.sqrt(-2 * np.log(((radius_word >> 1) + 0.5) / 2**31))
-    fraction = (direction_word << 2) & ONES
-    angle = (fraction - (fraction >> 31 << 32)) / 2**31 * np.pi / 4
-    along = radius * np.cos(angle) * (-1 if direction_word & 2**30 else 1)
+    """Return two normals: 31 bits of radius and one of side; 32 bits of angle, the last of them also the axis."""
+    radius = np.sqrt(-2 * np.log((radius_word & 0x7FFFFFFF | 1) / 2**31))
+    angle = (direction_word - (direction_word >> 31 << 32)) / 2**31 * np.pi / 4
+    along = radius * np.cos(angle) * (-1 if radius_word >> 31 else 1)
     across = radius * np.sin(angle)
-    return [across, along] if direction_word & 2**31 else [along, across]
+    return [across, along] if direction_word & 1 else [along, across]
+
+
+def test_update_draws_follow_the_stated_rule():
+    """One certain pulse of pure noise at each of 130 devices: draw 64 b + 16 k + l is number k of call 16 b + l."""
+    seed, step, columns = 2**40 + 3, 1000.0, 130
+    quiet = {"dw_min_dtod": 0.0, "up_down_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
+    device = ConstantStep(dw_min=step, dw_min_std=1.0, w_max=1e7, w_min=-1e7, **quiet)
+    tile = Tile(1, columns, device, update=UpdateParameters(desired_bl=1), seed=seed)
+    tile.update(torch.ones(1, columns), torch.ones(1, 1), 1e9)
+    got = -tile.weights.numpy()[0] / step - 1.0
+    number = ops.STREAMS["update_cycle"] << 24
+    expected = []
+    for n in range(columns):
+        call, k = n // 64 * 16 + n % 16, n // 16 % 4
+        words = philox(seed, (call, 0, 0, number), 7)
+        expected.append(box_muller(*words[k // 2 * 2 : k // 2 * 2 + 2])[k % 2])
+    np.testing.assert_allclose(got, expected, atol=2e-6)  # a weight of up to 7 steps has 24 bits: 5e-7 of a step
 
 
 def test_normals_longer_request_starts_with_the_shorter_one():

@@ -168,6 +168,13 @@ inline i64 stack_counts(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 f
   return top;
 }
 
+// The slot of a row that fires in one slot only, whose columns are the only level; null for all others.
+inline const u64* only_slot(const UpdateJob& job, i64 t, i64 row, i64 out) {
+  if (job.kind != ohm_ops::kStochastic || job.words != 1) return nullptr;
+  const u32 slots = job.d_train[t * out + row];
+  return (slots & (slots - 1)) == 0 ? slot_mask(job, t, __builtin_ctz(slots)) : nullptr;
+}
+
 // Fills the levels of one row's span and returns how many there are; (longest + 1, kMaskWords) words suffice.
 inline i64 stack_levels(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
   return job.kind == ohm_ops::kStochastic ? stack_trains(levels, job, t, row, first, columns, out)

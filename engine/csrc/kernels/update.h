@@ -245,12 +245,14 @@ inline void update_row_span(const UpdateTile<D>& u, i64 i, i64 first, u64* scrat
     if (row_is_silent(job, t, i, u.tile.out)) continue;
     if (waiting.levels > kWaiting) fire_waiting<D>(row, u.params, waiting);
     if (waiting.passes == 0) waiting.levels = 0;
-    u64* levels = scratch + waiting.levels * kMaskWords;
-    const i64 top = stack_levels(levels, job, t, i, first, row.columns, u.tile.out, u.tile.in);
+    const u64* only = only_slot(job, t, i, u.tile.out);
+    u64* stacked = scratch + waiting.levels * kMaskWords;
+    const i64 top = only ? 1 : stack_levels(stacked, job, t, i, first, row.columns, u.tile.out, u.tile.in);
     if (top == 0) continue;
+    const u64* levels = only ? only + first / 64 : stacked;
     const u32 flip = sign_where_x_positive(job, t, i, u.tile.out) > 0.0f ? 0u : ~0u;
     update_sample(u, row, waiting, {levels, top, t, positive_mask(job, t) + first / 64, flip, words});
-    waiting.levels += top;
+    waiting.levels += only ? 0 : top;
     for (i64 w = 0; w < words; ++w) touched[w] |= levels[w];
   }
   fire_waiting<D>(row, u.params, waiting);
