@@ -48,7 +48,6 @@ class Resnet8Fashion(Network):
     title = "ResNet-8 on Fashion-MNIST"
     digital_score = 0.9251
     score_tolerance = 0.001  # ten of 10,000 images
-    seeds = 3  # one takes over a minute
 
     def build(self, seed: int) -> nn.Module:
         """Return the network; torch's own initial weights, drawn with ``seed``."""
