@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from bench import machine
+from bench.meters import clock
 from engine.devices.ideal import Ideal
 from engine.errors import PackageError
 from engine.nn import analog_layers, convert
@@ -27,7 +28,9 @@ from explorer import networks
 
 PERFECT = IOParameters(is_perfect=True)
 MAPPED = MappingParameters(weight_scaling_omega=1.0, weight_scaling_columnwise=True)
-HEAD = ("network", "measure", "digital", "perfect", "difference", "default, mean", "spread", "seeds", "CPU s a seed")
+LONGEST_S = 3.0  # of alternating pairs; one is made in any case
+HEAD = ("network", "measure", "digital", "perfect", "difference", "default, mean", "spread", "seeds",
+        "CPU s a seed", "time, analog/digital")
 
 
 def perfect() -> TileConfig:
@@ -47,6 +50,16 @@ def difference(one: torch.nn.Module, other: torch.nn.Module, inputs: tuple[torch
     return ((expected - found).abs().max() / expected.abs().max()).item()
 
 
+def time_ratio(network: networks.ScoredNetwork, model: torch.nn.Module, analog: torch.nn.Module) -> float:
+    """Return how many times longer the converted model is scored than the digital one: median of
+    alternating pairs."""
+    pairs, began = [], time.perf_counter()
+    while not pairs or time.perf_counter() - began < LONGEST_S:
+        times = [clock(lambda one=one: network.score(one)).wall_s for one in (model, analog)]
+        pairs.append(times[1] / times[0])
+    return statistics.median(pairs[1:] or pairs)  # the first pair warms up
+
+
 def measured(name: str, seeds: int | None = None) -> dict[str, Any]:
     """Return the row of one network; ``seeds`` None takes as many as the network asks for."""
     network = networks.get_scored(name)
@@ -58,6 +71,7 @@ def measured(name: str, seeds: int | None = None) -> dict[str, Any]:
     seconds = (time.process_time() - began) / count
     return {
         "network": name,
+        "time_ratio": time_ratio(network, model, convert(model, default(), seed=0)),
         "measure": network.measure,
         "parameters": sum(p.numel() for p in model.parameters()),
         "matrices": len(analog_layers(exact)),
@@ -80,7 +94,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = (
             row["network"], row["measure"], f"{row['digital']:.4f}", f"{row['perfect']:.4f}",
             f"{row['difference']:.1e}", f"{row['mean']:.4f}", spread, str(row["seeds"]),
-            f"{row['seconds_per_seed']:.1f}",
+            f"{row['seconds_per_seed']:.1f}", f"{row['time_ratio']:.2f}",
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -53,6 +53,9 @@ class Operation(ABC):
 class TimedOperation(Operation):
     """An operation that is timed, its result compared with the peer's."""
 
+    repeatable: ClassVar[bool] = False
+    """Whether a call leaves everything as it was, so that several make one measurement, as of torch's counterpart."""
+
     @abstractmethod
     def prepare(self, repetition: int) -> None:
         """Bring everything into the state before the timed call, caches warm."""
@@ -83,7 +86,9 @@ class TimedOperation(Operation):
 
     def measure(self, peer: Peer | None, repeats: int) -> dict[str, Any]:
         """Run all sides in turn, ``repeats`` times; return times, ratios with their spread, and the agreement."""
-        peer, lacking = self._opened(peer)
+        self.prepare(0)
+        calls = calls_for(self.call, SHORTEST_S) if self.repeatable else 1
+        peer, lacking = self._opened(peer, calls)
         floor = self.floor()
         number = calls_for(floor, SHORTEST_S) if floor else 0
         clocked: dict[str, list[Clocked]] = {"ours": [], "peer": [], "torch": []}
@@ -91,7 +96,7 @@ class TimedOperation(Operation):
         for repetition in range(repeats):
             self.prepare(repetition)
             time.sleep(PAUSE_S)
-            clocked["ours"].append(clock(self.call))
+            clocked["ours"].append(clock(self.call, calls))
             results["ours"].append(self.result())
             if peer:
                 took, result = peer.run()
@@ -100,14 +105,16 @@ class TimedOperation(Operation):
             if floor:
                 time.sleep(PAUSE_S)
                 clocked["torch"].append(clock(floor, number))
-        record = {"repeats": repeats, **times(clocked), **self.facts(), "peer_lacks": lacking}
+        record = {"repeats": repeats, "calls": calls, **times(clocked), **self.facts(), "peer_lacks": lacking}
         return record | self._compared(results)
 
-    def _opened(self, peer: Peer | None) -> tuple[Peer | None, str | None]:
+    def _opened(self, peer: Peer | None, calls: int) -> tuple[Peer | None, str | None]:
         if peer is None:
             return None, None
         try:
-            peer.open(self.peer_job())
+            job = self.peer_job()
+            job.settings["calls"] = calls
+            peer.open(job)
         except PeerLacks as problem:
             return None, str(problem)
         return peer, None

@@ -32,6 +32,7 @@ class ProductOperation(TimedOperation):
     """One product of a batch, with one of `VARIANTS`; inputs uniform in -1 .. 1. Subclasses say the direction."""
 
     way: ClassVar[str]
+    repeatable = True
     rows = Rows(
         device=("ideal",), shape=(512, 512), batch=64, bl=31, threads=(1, 2), variant=tuple(VARIANTS)
     )  # fmt: skip

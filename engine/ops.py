@@ -25,6 +25,7 @@ except ImportError as error:  # a source tree on the path that was never built, 
 
 # Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
+Outputs = tuple[torch.Tensor, torch.Tensor]
 
 # Numbers that the product of one tile on many chips keeps at a time, and the vectors that make it worth while.
 _CACHED = 1 << 16
@@ -351,22 +352,15 @@ class Product:
     first_step: int
     average: float = 0.0
 
-    def __call__(
-        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,).
-
-        ``clipped``, uint8 of the result's shape, is filled with what the ADC clipped: 1 above, 2 below, 3 both.
-        """
+    def __call__(self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None) -> Outputs:
+        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and rounds (samples,); fill ``clipped``, uint8."""
         if on_gpu(x.device):
             from engine.cuda.product import GpuProduct
 
             return GpuProduct(self, weights, x, clipped).run()
         return self.on_cpu(weights, x, clipped)
 
-    def on_cpu(
-        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def on_cpu(self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None) -> Outputs:
         """Return what a call does, by the CPU's kernels; everything lies on the CPU."""
         out, in_ = weights.shape
         y = torch.empty(x.shape[0], in_ if self.transposed else out)
@@ -374,22 +368,13 @@ class Product:
         _core.mvm(self.native(weights, x, y, rounds, clipped))
         return y, rounds
 
-    def native(
-        self,
-        weights: torch.Tensor,
-        x: torch.Tensor,
-        y: torch.Tensor,
-        rounds: torch.Tensor,
-        clipped: torch.Tensor | None = None,
-    ) -> _core.Product:
-        """Return the call and its arrays, wherever they lie."""
+    def native(self, weights: torch.Tensor, x: torch.Tensor, *others: torch.Tensor | None) -> _core.Product:
+        """Return the call and its arrays, wherever they lie; ``others`` are y, rounds, and clipped or None."""
         out, in_ = weights.shape
         threads = threads_for(out * in_ * x.shape[0])
-        return _core.Product(
-            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(),
-            0 if clipped is None else clipped.data_ptr(), out, in_, x.shape[0], self.transposed,
-            list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
-        )  # fmt: skip
+        places = (0 if array is None else array.data_ptr() for array in (weights, x, *others))
+        draws = self.average, self.seed, self.construction_seed, self.first_step
+        return _core.Product(*places, out, in_, x.shape[0], self.transposed, list(self.params), *draws, threads)
 
 
 def step(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from engine.errors import CapacityError
+from engine.errors import CapacityError, PackageError
 from engine.nn import Summary
 from explorer import cli
 
@@ -84,3 +84,15 @@ def test_wrong_argument_is_one_line(source, arguments, named, capsys):
     assert named.format(source=source) in printed.err
     assert len(printed.err.splitlines()) == 1
     assert printed.out == ""
+
+
+def test_info_of_a_full_size_network_counts_its_tiles(capsys):
+    from explorer import networks
+
+    try:
+        networks.get_scored("minilm-l6").probe()
+    except PackageError as problem:
+        pytest.skip(str(problem))
+    assert cli.main(["info", "minilm-l6", "--json", "-"]) == 0
+    costs = json.loads(capsys.readouterr().out)
+    assert sum(len(layer["tiles"]) for layer in costs["layers"]) == 36

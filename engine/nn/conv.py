@@ -14,6 +14,8 @@ from engine.nn.core import AnalogCore
 from engine.tiles import TileConfig
 
 Size = int | tuple[int, ...]
+_UNFOLDED_BYTES = 16 << 20
+"""Largest unfolded input in evaluation without gradients; larger batches go in parts, which gives the same bits."""
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -40,7 +42,8 @@ class AnalogConv(AnalogCore):
     Arguments, shapes and initial weights are those of torch's own layer. A weight matrix that is too large for one tile
     is split between channels where a kernel fits on a tile, otherwise anywhere. The vectors of a sample go to
     the tile, and to its update, position by position, the last axis fastest. Unfolded inputs are kept until the
-    step: ``4 * positions * in / groups * kernel`` bytes per sample and group.
+    step: ``4 * positions * in / groups * kernel`` bytes per sample and group. In evaluation without gradients
+    samples are unfolded in parts of at most 16 MiB (or one sample), with the same bits.
     """
 
     axes: ClassVar[int]
@@ -115,9 +118,21 @@ class AnalogConv(AnalogCore):
         if x.dim() == self.axes + 1:
             return self.forward(x[None])[0]
         patches = self.unfolded(x)
+        together = self._samples_together(patches)
+        if together >= len(patches):
+            return self._convolved(patches)
+        return torch.cat([self._convolved(part) for part in patches.split(together)])
+
+    def _convolved(self, patches: torch.Tensor) -> torch.Tensor:
         batch, places = patches.shape[0], patches.shape[1 : 1 + self.axes]
         y = self.product(patches.reshape(-1, self.in_features))
         return y.reshape(batch, *places, self.out_channels).movedim(-1, 1).contiguous()
+
+    def _samples_together(self, patches: torch.Tensor) -> int:
+        """Return how many samples are unfolded at a time: all of them where they are kept or measured as one batch."""
+        if self.training or torch.is_grad_enabled() or self.watch is not None or not len(patches):
+            return max(len(patches), 1)
+        return max(_UNFOLDED_BYTES // (patches[0].numel() * patches.element_size()), 1)
 
     def unfolded(self, x: torch.Tensor) -> torch.Tensor:
         """Return the patches of each position, ``(batch, positions ..., in_channels, kernel ...)``.

@@ -71,8 +71,8 @@ class Shape:
 
     def blocks(self, mapping: MappingParameters) -> list[Block]:
         """Return the tiles, row of tiles by row of tiles."""
-        columns = self._columns(mapping.max_input_size)
-        rows = split(self.out_features // self.groups, mapping.max_output_size)
+        columns = self._columns(mapping.max_input_size, mapping.splitting)
+        rows = split(self.out_features // self.groups, mapping.max_output_size, mapping.splitting)
         return [
             self._block(group, group * len(rows) + r, rows[r], c, columns[c])
             for group in range(self.groups)
@@ -92,11 +92,18 @@ class Shape:
             bias_line=lines.stop > self.group_inputs,
         )
 
-    def _columns(self, largest: int) -> list[slice]:
+    def _columns(self, largest: int, splitting: str) -> list[slice]:
         lines = self.group_inputs + self.analog_bias
         room = largest - self.analog_bias
         if not largest or lines <= largest or self.kernel == 1 or self.kernel > room:
-            return split(lines, largest)
-        whole = split(self.group_inputs // self.kernel, room // self.kernel)
+            return self._with_an_input(split(lines, largest, splitting))
+        whole = split(self.group_inputs // self.kernel, room // self.kernel, splitting)
         parts = [slice(p.start * self.kernel, p.stop * self.kernel) for p in whole]
         return [*parts[:-1], slice(parts[-1].start, lines)]
+
+    def _with_an_input(self, columns: list[slice]) -> list[slice]:
+        """Return slices none of which is the bias line alone: the last but one gives an input to it."""
+        last = columns[-1]
+        if not self.analog_bias or len(columns) == 1 or last.stop - last.start > 1:
+            return columns
+        return [*columns[:-2], slice(columns[-2].start, last.start - 1), slice(last.start - 1, last.stop)]

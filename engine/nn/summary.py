@@ -18,12 +18,10 @@ from engine.nn.core import AnalogCore
 from engine.nn.grid import Block, Shape
 from engine.nn.kinds import KINDS, Product, is_analog, outermost
 from engine.nn.memory import available_memory, shown, tile_bytes
-from engine.nn.tracing import trace
+from engine.nn.tracing import Trace, trace
 from engine.tiles import TileConfig
 
 _FLOAT = 4
-HELD_BACK = 1.4
-"""Memory of the process over that of live tensors: glibc's allocator, measured 1.1 to 1.4 on four models."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +94,20 @@ class Summary:
     def peak_bytes(self) -> int:
         """Predicted peak of making the tiles and training with the batch, beyond what the process takes without.
 
-        Not an upper bound: copies that torch makes inside its functions are not seen. Of a convolutional model's
-        measured peak, 0.78 was predicted (tests/engine/test_summary.py).
+        Not an upper bound: it counts tensors, and neither copies that torch makes inside its functions nor what the
+        allocator holds back. Predicted over measured: perceptrons 1.07 (three layers) and 1.15 (two), convolutions
+        0.94, LSTM 1.05, encoder 0.99 to 1.04, LeNet 0.8 to 0.9 (its measured peak varies from run to run).
         """
         step = self.batch * self.sample_bytes + self.working_bytes
-        return int(HELD_BACK * (self.tile_bytes + self.digital_bytes + max(step, self.making_bytes)))
+        return self.tile_bytes + self.digital_bytes + max(step, self.making_bytes)
 
     def largest_batch(self, available: int) -> int:
         """Return how many samples a training step may have in so many bytes; 0 if not even one."""
         lasting = self.tile_bytes + self.digital_bytes
-        if HELD_BACK * (lasting + self.making_bytes) > available:
+        if lasting + self.making_bytes > available:
             return 0
         per_sample = self.sample_bytes + self.working_bytes / self.batch
-        return max(int((available / HELD_BACK - lasting) // max(per_sample, 1)), 0)
+        return max(int((available - lasting) // max(per_sample, 1)), 0)
 
     def require_memory(self, available: int | None = None) -> None:
         """Raise `CapacityError` if a training step will not fit; ``available`` is asked of the system if not given."""
@@ -162,9 +161,8 @@ def summary(
     -----
     The model runs once on tensors without memory (torch's ``meta`` device), so a model that looks at values (a loop
     until convergence) cannot be summed up. Memory is an estimate: tiles, digital parameters with their gradients, what
-    autograd keeps, unfolded inputs of convolutions, errors that wait for the update, and what the allocator holds
-    back. On four models (perceptron, convolutions, LSTM, encoder) it was 0.97 to 1.4 times what the process took. A
-    digital model that `convert` copies is not counted.
+    autograd keeps, unfolded inputs of convolutions, errors that wait for the update. A digital model that `convert`
+    copies is not counted.
 
     Examples
     --------
@@ -184,7 +182,7 @@ def summary(
     found = Summary([], batch)
     for name, module in seen.twin.named_modules():
         if name in units:
-            _add_unit(found, name, module, seen.vectors.get(name, {}), configs.get(name))
+            _add_unit(found, name, module, seen, configs.get(name))
         elif id(module) not in inside and any(True for _ in module.parameters(recurse=False)):
             _add_digital(found, name, module, module.parameters(recurse=False))
     found.digital_bytes += sum(b.nbytes for b in seen.twin.buffers())
@@ -225,12 +223,14 @@ def _bytes_trained(parameter: nn.Parameter) -> int:
     return parameter.nbytes * (2 if parameter.requires_grad else 1)  # itself and its gradient
 
 
-def _add_unit(found: Summary, name: str, layer: nn.Module, vectors: dict[str, int], config: TileConfig | None) -> None:
+def _add_unit(found: Summary, name: str, layer: nn.Module, seen: Trace, config: TileConfig | None) -> None:
     """Add a layer that has an analog form: on tiles if it has a configuration."""
     if config is None:
         _add_digital(found, name, layer, layer.parameters())
         return
-    products = [_ProductCost(layer, p, vectors.get(p.core, 0), config) for p in KINDS[type(layer)].products(layer)]
+    vectors, parts = seen.vectors.get(name, {}), list(KINDS[type(layer)].products(layer))
+    sends_back = name in seen.sends_back or len(parts) > 1  # one product of a layer feeds another
+    products = [_ProductCost(layer, p, vectors.get(p.core, 0), config, sends_back) for p in parts]
     crosspoints = sum(p.crosspoints for p in products)
     kept = sum(p.kept for p in products) * _FLOAT // found.batch
     cost = LayerCost(
@@ -261,7 +261,7 @@ def _slots(config: TileConfig) -> int:
 class _ProductCost:
     """One matrix of a layer on its tiles, and what a call of the layer keeps for it, in numbers."""
 
-    def __init__(self, layer: nn.Module, product: Product, vectors: int, config: TileConfig):
+    def __init__(self, layer: nn.Module, product: Product, vectors: int, config: TileConfig, sends_back: bool):
         weight, bias = product.values()
         mapping, conv = config.mapping, isinstance(layer, nn.modules.conv._ConvNd)
         groups, kernel = (layer.groups, math.prod(layer.kernel_size)) if conv else (1, 1)
@@ -275,4 +275,5 @@ class _ProductCost:
         )
         copied = conv or shape.analog_bias or config.input_range.enable
         self.kept = vectors * (len(weight) + inputs * copied)  # the errors, and inputs that are no module's output
-        self.working = vectors * (2 * inputs + 3 * len(weight))  # the inputs' gradient, and outputs on their way
+        # Gradients and outputs on their way; a layer that owes no gradient to its inputs makes none.
+        self.working = vectors * (2 * inputs + 3 * len(weight) if sends_back else len(weight))

@@ -27,11 +27,14 @@ class Trace:
         For each layer that has an analog form the number of vectors that each of its products sees, by path.
     saved_bytes : int
         What autograd keeps for the backward pass, without parameters.
+    sends_back : set
+        Paths of layers that owe a gradient to what comes before them.
     """
 
     twin: nn.Module
     vectors: dict[str, dict[str, int]] = field(default_factory=dict)
     saved_bytes: int = 0
+    sends_back: set[str] = field(default_factory=set)
 
 
 def trace(model: nn.Module, inputs: tuple[Any, ...]) -> Trace:
@@ -79,6 +82,8 @@ def _count(found: Trace, name: str) -> Callable:
     """Return a hook that counts the vectors of one layer, call by call."""
 
     def hook(layer: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        if any(isinstance(v, torch.Tensor) and v.requires_grad for v in (*args, *kwargs.values())):
+            found.sends_back.add(name)
         seen = found.vectors.setdefault(name, {})
         for core, count in vectors_of(layer, args, kwargs, output).items():
             seen[core] = seen.get(core, 0) + count

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 
 from engine.errors import ParameterError, say
-from engine.quantity import Flag, Model, Quantity
+from engine.quantity import Choice, Flag, Model, Quantity
 
 _SOURCE = "aihwkit 1.2.0, default of MappingParameter"
 _UNSPLIT = "assumed: a layer is one tile unless asked for (aihwkit 1.2.0: 512)"
@@ -45,6 +45,8 @@ class MappingParameters(Model):
     max_output_size = Quantity(0, bounds=(0, None), softbounds=(0, 1024), integer=True, unit="lines", group="Size",
                                source=_UNSPLIT,
                                doc="Most outputs of one tile; larger layers are split; 0 sets no limit.")
+    splitting = Choice("balanced", ("balanced", "fill"), group="Size", source="aihwkit 1.2.0 (balanced); CrossSim 3.2",
+                       doc="Slices of a larger layer as equal as possible, or full tiles and a rest.")
     # fmt: on
 
     def check(self) -> None:
@@ -56,10 +58,15 @@ class MappingParameters(Model):
                 self._without_effect(flag, "weight_scaling_omega above 0")
         if self.out_scaling_columnwise and not self.learn_out_scaling:
             self._without_effect("out_scaling_columnwise", "learn_out_scaling")
+        if self.splitting == "fill" and not self.max_input_size and not self.max_output_size:
+            self._without_effect("splitting", "max_input_size or max_output_size above 0")
 
-    def _without_effect(self, flag: str, needed: str) -> None:
-        rule = f"has no effect without {needed}"
-        raise ParameterError(say(f"MappingParameters.{flag}", True, rule, "False", f"Set {needed}, or leave it off."))
+    def _without_effect(self, name: str, needed: str) -> None:
+        rule, default = f"has no effect without {needed}", str(self.param[name].default)
+        given = getattr(self, name)
+        raise ParameterError(
+            say(f"MappingParameters.{name}", given, rule, default, f"Set {needed}, or leave it {_word(default)}.")
+        )
 
     def scale(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the mapping scale ``(out,)`` of one tile's logical weights ``(out, in)``, in their unit over w.
@@ -70,8 +77,12 @@ class MappingParameters(Model):
         return torch.where(largest > 0, largest / self.weight_scaling_omega, 1.0)
 
 
-def split(size: int, largest: int) -> list[slice]:
-    """Return contiguous slices of ``range(size)``, as few as possible and as equal as possible.
+def _word(default: str) -> str:
+    return "off" if default == "False" else f"at {default!r}"
+
+
+def split(size: int, largest: int, splitting: str = "balanced") -> list[slice]:
+    """Return contiguous slices of ``range(size)``, as few as possible.
 
     Parameters
     ----------
@@ -79,13 +90,19 @@ def split(size: int, largest: int) -> list[slice]:
         Lines of the layer, at least 1.
     largest : int
         Most lines of one tile; 0 sets no limit.
+    splitting : {"balanced", "fill"}
+        As equal as possible, or full ones first and the rest last.
 
     Examples
     --------
     >>> [part.stop - part.start for part in split(1025, 512)]
     [342, 342, 341]
+    >>> [part.stop - part.start for part in split(1025, 512, "fill")]
+    [512, 512, 1]
     """
     count = -(-size // largest) if largest else 1
+    if splitting == "fill" and count > 1:
+        return [slice(start, min(start + largest, size)) for start in range(0, size, largest)]
     base, extra = divmod(size, count)
     ends = [k * base + min(k, extra) for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(ends)]

@@ -64,7 +64,6 @@ class Crepe(ScoredNetwork):
     full_size = True
     digital_score = 0.95
     score_tolerance = 0.02  # two of 100 tones
-    seeds = 3
 
     def trained(self) -> nn.Module:
         """Return the network with the package's weights, in evaluation mode."""

@@ -49,7 +49,6 @@ class Resnet8Fashion(Network):
     chance = 0.1
     digital_score = 0.9251
     score_tolerance = 0.001  # ten of 10,000 images
-    seeds = 3  # one takes over a minute
 
     def build(self, seed: int) -> nn.Module:
         """Return the network; torch's own initial weights, drawn with ``seed``."""

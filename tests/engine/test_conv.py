@@ -14,9 +14,10 @@ from torch import nn
 
 from engine.devices.ideal import Ideal
 from engine.errors import ParameterError, ShapeError
-from engine.nn import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from engine.nn import AnalogConv1d, AnalogConv2d, AnalogConv3d, conv
+from engine.nn.core import AnalogCore
 from engine.optim import AnalogSGD
-from engine.tiles import IOParameters, Tile
+from engine.tiles import IOParameters, Tile, TileConfig
 
 ANALOG = {1: AnalogConv1d, 2: AnalogConv2d, 3: AnalogConv3d}
 DIGITAL = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -214,3 +215,19 @@ def test_invalid_argument_is_refused_by_name(wrong, named):
 def test_input_that_does_not_fit_is_refused(shape, named):
     with pytest.raises(ShapeError, match=named):
         AnalogConv2d(4, 8, 3, config=EXACT)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_batch_unfolded_in_parts_gives_the_same_bits(groups, monkeypatch):
+    """Parts of two samples, with the noise of the default periphery; training keeps its batches whole."""
+    whole, parts = (AnalogConv2d(4, 6, 3, groups=groups, config=TileConfig(Ideal()), seed=1).eval() for _ in range(2))
+    x = randn(5, 4, 7, 6)
+    with torch.no_grad():
+        y = whole(x)
+        monkeypatch.setattr(conv, "_UNFOLDED_BYTES", 2 * 20 * 36 * 4)
+        calls, product = [], AnalogCore.product
+        monkeypatch.setattr(AnalogConv2d, "product", lambda self, v: calls.append(len(v)) or product(self, v))
+        assert torch.equal(parts(x), y)
+    assert calls == [40, 40, 20]
+    parts.train()(x)
+    assert calls[3:] == [100]

@@ -68,6 +68,35 @@ def test_split_gives_fewest_and_most_equal_parts(size, largest, expected):
     assert [i for p in parts for i in range(p.start, p.stop)] == list(range(size))
 
 
+@pytest.mark.parametrize(
+    ("size", "largest", "expected"), [(1025, 512, [512, 512, 1]), (7, 3, [3, 3, 1]), (512, 512, [512]), (9, 0, [9])]
+)
+def test_split_that_fills_gives_full_parts_and_a_rest(size, largest, expected):
+    assert [p.stop - p.start for p in split(size, largest, "fill")] == expected
+
+
+@pytest.mark.parametrize(("bias", "columns"), [("digital", [5, 5, 1]), ("analog", [5, 5, 2])])
+def test_layer_that_fills_its_tiles_multiplies_as_any_other(bias, columns):
+    layer = layer_of(bias=bias, max_input_size=5, max_output_size=4, splitting="fill")
+    assert [tuple(t.weights.shape) for t in layer.tiles] == [(r, c) for r in (4, 4, 1) for c in columns]
+    x, (weight, offset) = randn(6, 11), layer.logical_weights()
+    torch.testing.assert_close(layer(x).detach(), x @ weight.T + offset, rtol=1e-5, atol=1e-5)
+
+
+def test_bias_line_does_not_stand_alone_on_a_tile():
+    """Ten inputs and the bias on tiles of five: 5, 4 and the last input with the bias."""
+    layer = AnalogLinear(10, 3, config=configured(EXACT, digital_bias=False, max_input_size=5, splitting="fill"))
+    assert [tuple(t.weights.shape) for t in layer.tiles] == [(3, 5), (3, 4), (3, 2)]
+    x, (weight, offset) = randn(6, 10), layer.logical_weights()
+    torch.testing.assert_close(layer(x).detach(), x @ weight.T + offset, rtol=1e-5, atol=1e-5)
+
+
+def test_filling_tiles_without_a_largest_size_is_refused():
+    text = r"MappingParameters.splitting = 'fill': has no effect without max_input_size .*leave it at 'balanced'"
+    with pytest.raises(ParameterError, match=text):
+        MappingParameters(splitting="fill")
+
+
 def test_layer_of_seven_by_thirteen_becomes_a_grid_of_nine_tiles():
     layer = AnalogLinear(13, 7, config=configured(EXACT, max_input_size=5, max_output_size=3), seed=1)
     assert [tuple(t.weights.shape) for t in layer.tiles] == [(r, c) for r in (3, 2, 2) for c in (5, 4, 4)]

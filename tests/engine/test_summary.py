@@ -164,28 +164,41 @@ def test_summary_leaves_the_model_and_its_hooks():
     assert not any(m._forward_hooks for m in model.modules())
 
 
+_MODELS = {
+    "perceptron": (
+        "nn.Sequential(nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))",
+        (2048, 1024),
+    ),
+    "convolutions": (
+        "nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 8, 3), nn.Flatten(),"
+        "nn.Linear(8 * 28 * 28, 10))",
+        (48, 3, 32, 32),
+    ),
+    "encoder": ("nn.TransformerEncoderLayer(128, 4, 512, batch_first=True)", (96, 32, 128)),
+}
 _STEP = """
-import sys, torch
+import ctypes, sys, torch
 from torch import nn
 from engine.nn import convert, summary
 from engine.optim import AnalogSGD
 from engine.tiles import TileConfig
+torch.set_num_threads(1)
 def peak():
     return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 def forget_peak():
     open("/proc/self/clear_refs", "w").write("5")
 def build():
-    return nn.Sequential(nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 8, 3), nn.Flatten(),
-                         nn.Linear(8 * 28 * 28, 10))
+    return {model}
 config = TileConfig("idealized_symmetric")
 def step(x):
     model = convert(build(), config)
     optimizer = AnalogSGD(model.parameters(), 0.01)
     model(x).square().sum().backward()
     optimizer.step()
-step(torch.randn(1, 3, 32, 32))  # whatever is loaded late
-x = torch.randn(48, 3, 32, 32)
+step(torch.randn(1, *{shape}[1:]))  # whatever is loaded late
+x = torch.randn({shape})
 predicted = summary(build(), x, config).peak_bytes
+ctypes.CDLL(None).malloc_trim(0)  # or the step would take again what the first one left
 forget_peak()
 before = peak()
 step(x)
@@ -194,15 +207,19 @@ print(predicted, peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read from /proc")
-def test_predicted_memory_is_near_what_a_process_takes():
-    """One step, the kernel's own record of the peak. Measured: 0.78 of it is predicted, within 1 % from run to run.
+@pytest.mark.parametrize("kind", _MODELS)
+def test_predicted_memory_is_within_a_tenth_of_what_a_process_takes(kind):
+    """One step, the kernel's own record of the peak.
 
-    What is not predicted are copies that torch makes on the way; the limit of 0.75 keeps that share from growing.
+    The limit of 10 % is the one asked for. Measured: perceptron 1.07, convolutions 0.94, encoder 0.99 to 1.04; models
+    that are further off are named in `Summary.peak_bytes`.
     """
-    done = subprocess.run([sys.executable, "-c", _STEP], capture_output=True, text=True, check=True)
+    model, shape = _MODELS[kind]
+    script = _STEP.format(model=model, shape=shape)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     predicted, taken = map(int, done.stdout.split())
     assert taken > 40 << 20
-    assert 0.75 <= predicted / taken <= 1.25, f"predicted {predicted}, taken {taken}"
+    assert 0.9 <= predicted / taken <= 1.1, f"predicted {predicted}, taken {taken}"
 
 
 def test_training_after_a_summary_is_the_same():

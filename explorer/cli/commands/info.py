@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from explorer import networks
     from explorer.cli.parameters import PRESET_HELP
 
-    known = ", ".join(networks.names())
+    known = ", ".join(networks.scored_names())
     parser.add_argument("model", metavar="MODEL", help=f"a network ({known}), or file.py:name")
     parser.add_argument(
         "--input", metavar="NxN...", help="shape of one sample, such as 3x32x32; a file's model needs it"
@@ -81,11 +81,11 @@ def _model(options: argparse.Namespace) -> tuple[torch.nn.Module, torch.Tensor]:
     kind = torch.int64 if options.integers else torch.float32
     shape = _shape(options.input)
     if ":" not in options.model:
-        network = networks.get(options.model)
+        network = networks.get_scored(options.model)
         if shape is None:
-            first = network.data().x_train[:1]
+            (first,) = network.probe()
             shape, kind = first.shape[1:], first.dtype
-        return network.build(options.seed), torch.empty(options.batch, *shape, dtype=kind, device="meta")
+        return network.trained(), torch.empty(options.batch, *shape, dtype=kind, device="meta")
     if shape is None:
         raise ParameterError(
             f"--input: {options.model} does not say what it takes (allowed: the shape of one sample). "
