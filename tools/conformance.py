@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the tables of which test proves which numbered statement: ``CONFORMANCE.md`` of devices, tile and inference.
 
-Tests say their numbers by ``@pytest.mark.conformance("T19")`` (devices) ``tile_conformance`` or ``inference_conformance``; this script
-reads the marks from the source. Run it after marking a test; a test compares the files with what this writes. ``pytest
--k T19`` runs the tests of a device's number.
+Tests say their numbers by ``@pytest.mark.conformance("T19")`` (devices), ``tile_conformance`` or
+``inference_conformance``; this script reads the marks from the source. Run it after marking a test; a test compares the
+files with what this writes. ``pytest -k T19`` runs the tests of a device's number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix products with a fixed order of summation: the same bits for any number of threads and any instruction set,
-// which library products do not promise. 16 partial sums per dot product, always, each term added by a fused multiply-add;
-// how many samples and outputs are worked on together (a patch) decides the speed alone.
+// which library products do not promise. 16 partial sums per dot product, always; how many samples and outputs are
+// worked on together (a patch) decides the speed alone.
 #pragma once
 #include "core/mvm_plan.h"
 #include "kernels/share.h"
@@ -33,19 +33,6 @@ inline Register load_register(const float* from) {
   Register v;
   __builtin_memcpy(&v, from, sizeof v);
   return v;
-}
-
-inline Register all_lanes(float v) { return Register{} + v; }
-
-inline Register fused(Register a, Register b, Register c) {
-#if defined(__AVX512F__)
-  return (Register)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__AVX2__)
-  return (Register)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#else
-  for (i64 l = 0; l < kRegister; ++l) c[l] = fused(a[l], b[l], c[l]);
-  return c;
-#endif
 }
 
 // The halves are added to each other until one number is left.
@@ -82,13 +69,13 @@ inline void dot_patch(const float* w, const float* x, float* y, i64 in, i64 out)
       for (int r = 0; r < R; ++r) factor[r] = load_register(x + r * in + j + part * kRegister);
       for (int c = 0; c < C; ++c) {
         const Register weight = load_register(w + c * in + j + part * kRegister);
-        for (int r = 0; r < R; ++r) sum[r][c][part] = fused(factor[r], weight, sum[r][c][part]);
+        for (int r = 0; r < R; ++r) sum[r][c][part] += factor[r] * weight;
       }
     }
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < C; ++c) {
       float total = sum_of(sum[r][c]);
-      for (i64 k = j; k < in; ++k) total = fused(x[r * in + k], w[c * in + k], total);
+      for (i64 k = j; k < in; ++k) total += x[r * in + k] * w[c * in + k];
       y[r * out + c] = total;
     }
 }
@@ -128,7 +115,7 @@ inline void row_patch(const float* w, const float* d, float* y, i64 out, i64 in,
     Register weight[kRowRegisters];
     for (int c = 0; c < kRowRegisters; ++c) weight[c] = load_register(w + i * in + c * kRegister);
     for (int r = 0; r < R; ++r)
-      for (int c = 0; c < kRowRegisters; ++c) sum[r][c] = fused(all_lanes(d[r * out + i]), weight[c], sum[r][c]);
+      for (int c = 0; c < kRowRegisters; ++c) sum[r][c] += d[r * out + i] * weight[c];
   }
   for (int r = 0; r < R; ++r) __builtin_memcpy(y + r * in, sum[r], 4 * (u64)width);
 }
@@ -138,7 +125,7 @@ inline void row_rest(const float* w, const float* d, float* y, i64 out, i64 in, 
   constexpr i64 most = kRowRegisters * kRegister;
   float sum[most] = {};
   for (i64 i = 0; i < out; ++i)
-    for (i64 l = 0; l < width; ++l) sum[l] = fused(d[i], w[i * in + l], sum[l]);
+    for (i64 l = 0; l < width; ++l) sum[l] += d[i] * w[i * in + l];
   __builtin_memcpy(y, sum, 4 * (u64)width);
 }
 

@@ -223,15 +223,15 @@ def test_noise_and_wires_of_a_product():
     [({"p_low": 0.01}, 0.100, 0.100), ({"p_high": 0.01}, 0.513, 0.100), ({"p_random": 0.01}, 0.290, 0.054)],
 )
 def test_stuck_devices_and_repair(rates, bare, repaired):
-    """1 % of the devices, else exact, 20 chips; 0.01 of the relative error."""
+    """1 % of the devices, else exact, 10 chips; 0.01 of the relative error."""
     w, _ = fixed_tile()
     exact = Pcm(prog_noise_scale=0.0, read_noise_scale=0.0, drift_scale=0.0)
     for repair, wanted in ((False, bare), (True, repaired)):
-        tile = programmed(w, recipe(exact, faults=stuck(**rates, repair=repair)), chips=20)
+        tile = programmed(w, recipe(exact, faults=stuck(**rates, repair=repair)), chips=10)
         assert relative_error(tile).mean().item() == pytest.approx(wanted, abs=0.01)
     report = tile.stuck.report()
-    assert report["lost_pairs"] == pytest.approx(65536 * 1e-4, abs=4 * (65536e-4 / 20) ** 0.5)
-    assert report["share"] == pytest.approx(0.01, abs=4 * (0.01 / 65536 / 40) ** 0.5)
+    assert report["lost_pairs"] == pytest.approx(65536 * 1e-4, abs=4 * (65536e-4 / 10) ** 0.5)
+    assert report["share"] == pytest.approx(0.01, abs=4 * (0.01 / 65536 / 20) ** 0.5)
 
 
 def test_stuck_devices_keep_their_level_unless_their_noise_is_asked_for():

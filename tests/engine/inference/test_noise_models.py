@@ -24,14 +24,8 @@ R = torch.tensor(FORMULA["r"])
 CURVES = {"sigma_prog_uS": "programming_sigma", "nu_mean": "nu_mean", "nu_std": "nu_std", "Q": "read_share"}
 
 
-@pytest.mark.parametrize(
-    ("model", "key"),
-    [
-        pytest.param("pcm", "pcm", marks=pytest.mark.inference_conformance("I5")),
-        pytest.param("hermes_one", "hermes_1", marks=pytest.mark.inference_conformance("I6")),
-        pytest.param("hermes_two", "hermes_2", marks=pytest.mark.inference_conformance("I6")),
-    ],
-)
+@pytest.mark.inference_conformance("I5", "I6")
+@pytest.mark.parametrize(("model", "key"), [("pcm", "pcm"), ("hermes_one", "hermes_1"), ("hermes_two", "hermes_2")])
 @pytest.mark.parametrize(("column", "method"), CURVES.items())
 def test_curve_equals_the_table(model, key, column, method):
     """To 1e-5: the table's six digits."""
