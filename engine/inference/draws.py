@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from engine import ops
-from engine.rng import derive_seed
+from engine.rng import derive_seeds
 
 
 def time_bits(t: float) -> int:
@@ -37,7 +37,7 @@ class Draws:
 
     def keys(self, *path: int | str) -> list[int]:
         """Return the seed of each chip for one purpose."""
-        return [derive_seed(seed, *path) for seed in self.seeds]
+        return derive_seeds(self.seeds, *path)
 
     def normals(self, *path: int | str) -> torch.Tensor:
         """Return standard normals ``(chip, slices, out, in)`` of one purpose, such as ``("program", 0)``."""

@@ -24,7 +24,7 @@ from engine.inference.recipe import Recipe
 from engine.inference.tile import ProgrammedTile
 from engine.nn.checkpoint import analog_layers
 from engine.nn.grid import Block
-from engine.rng import checked_seed, derive_seed
+from engine.rng import checked_seed, derive_seed, derive_seeds
 
 _FORMAT = "programmed 1"
 _ROOM = 1 << 27  # numbers that the chips of one pass may have in a layer's product
@@ -168,12 +168,11 @@ class ProgrammedNetwork(torch.nn.Module):
         super().train(False)
         self.tiles = {}
         check_memory(forecast(self.model, self.recipe.noise, self.recipe.converter, chips=self.chips))
+        own = [derive_seed(self.seed, "chip", chip) for chip in range(self.chips)]
         for name, layer in analog_layers(self.model).items():
             for parameter, block in layer.blocks.items():
                 tile = layer.analog_weights[parameter].tile
-                seeds = tuple(
-                    derive_seed(self.seed, "chip", chip, name, block.row, block.column) for chip in range(self.chips)
-                )
+                seeds = tuple(derive_seeds(own, name, block.row, block.column))
                 self.tiles[name, block.row, block.column] = ProgrammedTile(
                     tile.weights.detach().clone(), self.recipe, seeds, tile._packed("forward"),
                     tile._averages["forward"], prog_id,

@@ -212,8 +212,8 @@ class TileReadout:
         """Return mean magnitudes ``(chip,)`` or ``(chip, out)``, float64."""
         tile = self._tile
         if ideal:
-            return _mean(tile.weights.double().abs(), per_output)
-        return sum(_mean(self._read(k).double().abs().transpose(1, 2), per_output) for k in range(repeats)) / repeats
+            return _mean(tile.weights, 2, per_output)
+        return sum(_mean(self._read(k), 1, per_output) for k in range(repeats)) / repeats
 
     def _read(self, repeat: int) -> torch.Tensor:
         """Return outputs ``(chip, in, out)`` for each input line driven alone."""
@@ -225,10 +225,10 @@ class TileReadout:
 
     def wanted(self, *, per_output: bool) -> torch.Tensor:
         """Return the exact reading of the weights that were to be programmed, ``(1,)`` or ``(1, out)``."""
-        return _mean(self._tile.wanted.double().abs()[None], per_output)
+        return _mean(self._tile.wanted[None], 2, per_output)
 
 
-def _mean(magnitudes: torch.Tensor, per_output: bool) -> torch.Tensor:
-    """Return the mean over inputs, or over inputs and outputs, of ``(chip, out, in)``."""
-    outputs = magnitudes.mean(2)
+def _mean(values: torch.Tensor, inputs: int, per_output: bool) -> torch.Tensor:
+    """Return the mean magnitude over the axis of inputs, or over inputs and outputs, of ``(chip, ., .)``, float64."""
+    outputs = torch.linalg.vector_norm(values, 1, dim=inputs, dtype=torch.float64) / values.shape[inputs]
     return outputs if per_output else outputs.mean(1)
