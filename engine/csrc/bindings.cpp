@@ -515,6 +515,16 @@ std::vector<u32> philox(u64 key, const std::vector<u32>& counter) {
   return {w.v[0], w.v[1], w.v[2], w.v[3]};
 }
 
+// Each seed's child for one path of (kind, number); engine/rng.py says what they are.
+std::vector<u64> derive_seeds(std::vector<u64> seeds, const std::vector<std::pair<u32, u64>>& path) {
+  for (u64& seed : seeds)
+    for (const auto& part : path) {
+      const auto w = OHM_NS::philox(seed, (u32)part.second, (u32)(part.second >> 32), part.first, OHM_NS::kDerive << 24);
+      seed = (w.v[0] | (u64)w.v[1] << 32) & (~0ull >> 1);
+    }
+  return seeds;
+}
+
 py::dict streams() {
   using namespace OHM_NS;
   py::dict d;
@@ -591,6 +601,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("periphery_schema", &periphery_schema);
   m.attr("span") = OHM_NS::kSpan;
   m.def("streams", &streams);
+  m.def("derive_seeds", &derive_seeds);
   m.def("philox", &philox);
   m.def("normals", &normals);
   m.def("maths", &maths);
