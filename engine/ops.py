@@ -100,6 +100,11 @@ def philox(key: int, counter: Sequence[int]) -> tuple[int, ...]:
     return tuple(_core.philox(key, list(counter)))
 
 
+def derive_seeds(seeds: Sequence[int], path: Sequence[tuple[int, int]]) -> list[int]:
+    """Return each seed's child for a path of (kind, number); `engine.rng.derive_seeds`."""
+    return _core.derive_seeds(list(seeds), list(path))
+
+
 def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
     """Return ``count`` standard normal draws ``(count,)`` of one stream at one step."""
     out = np.empty(count, np.float32)

@@ -54,10 +54,5 @@ def derive_seed(seed: int, *path: int | str) -> int:
 
 def derive_seeds(seeds: Sequence[int], *path: int | str) -> list[int]:
     """Return the children of several seeds by one path, as `derive_seed` makes each."""
-    found = list(seeds)
-    for part in path:
-        kind, number = (1, zlib.crc32(part.encode())) if isinstance(part, str) else (2, checked_seed(part))
-        counter = (number & 0xFFFFFFFF, number >> 32, kind, ops.STREAMS["derive"] << 24)
-        words = [ops.philox(seed, counter) for seed in found]
-        found = [(w[0] | w[1] << 32) & (SEED_LIMIT - 1) for w in words]
-    return found
+    parts = [(1, zlib.crc32(p.encode())) if isinstance(p, str) else (2, checked_seed(p)) for p in path]
+    return ops.derive_seeds(seeds, parts)
