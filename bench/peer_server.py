@@ -7,6 +7,7 @@ Arrays travel as .npy files in a folder given by the caller. Nothing of the engi
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -18,7 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from aihwkit.simulator.configs import SingleRPUConfig
+from aihwkit.inference import GlobalDriftCompensation, PCMLikeNoiseModel
+from aihwkit.nn.conversion import convert_to_analog
+from aihwkit.simulator.configs import InferenceRPUConfig, SingleRPUConfig
 from aihwkit.simulator.configs import devices as peer_devices
 from aihwkit.simulator.parameters import IOParameters
 from aihwkit.simulator.parameters.enums import WeightNoiseType
@@ -186,6 +189,46 @@ class Construct:
         return self.tile.get_hidden_parameters()["dwmin_up"].numpy()
 
 
+class Drift:
+    """A converted network programmed anew for each chip, drifted to and evaluated at each time."""
+
+    def __init__(self, settings: dict[str, Any], arrays: Arrays):
+        self.settings = settings
+        self.x, self.y = (torch.from_numpy(arrays[n]) for n in ("x", "y"))
+        # Written by our own process a moment ago.
+        self.model = torch.load(io.BytesIO(arrays["model"].tobytes()), weights_only=False)
+
+    def prepare(self) -> None:
+        """Convert the network and warm it up."""
+        config = InferenceRPUConfig()
+        for name, value in self.settings["forward"].items():
+            setattr(config.forward, name, value)
+        config.mapping.weight_scaling_omega = 1.0
+        config.mapping.weight_scaling_columnwise = True
+        config.mapping.max_input_size = 512
+        config.mapping.max_output_size = 0
+        config.noise_model = PCMLikeNoiseModel(g_max=25.0)
+        config.drift_compensation = GlobalDriftCompensation()
+        self.analog = convert_to_analog(self.model, config).eval()
+        with torch.no_grad():
+            self.analog(self.x[:2])
+
+    @torch.no_grad()
+    def call(self) -> None:
+        """Do what is timed."""
+        found = np.zeros((self.settings["chips"], len(self.settings["times"])))
+        for chip in range(len(found)):
+            self.analog.program_analog_weights()
+            for k, t in enumerate(self.settings["times"]):
+                self.analog.drift_analog_weights(t)
+                found[chip, k] = (self.analog(self.x).argmax(1) == self.y).double().mean()
+        self.found = found
+
+    def result(self) -> np.ndarray:
+        """Return the mean accuracy at each time ``(times,)``."""
+        return self.found.mean(0)
+
+
 def memory(settings: dict[str, Any]) -> dict[str, float]:
     """Return by how much the process grows with one tile, bytes."""
     config = SingleRPUConfig(device=device_of(settings["device"]))
@@ -193,7 +236,8 @@ def memory(settings: dict[str, Any]) -> dict[str, float]:
     return {"bytes": growth(lambda: AnalogTile(*settings["shape"], config, bias=False))}
 
 
-OPERATIONS: dict[str, Callable] = {"update": Update, "response": Response, "mvm": Mvm, "construct": Construct}
+OPERATIONS: dict[str, Callable] = {"update": Update, "response": Response, "mvm": Mvm, "construct": Construct,
+                                    "drift": Drift}  # fmt: skip
 
 
 class Server:

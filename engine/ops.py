@@ -27,8 +27,8 @@ except ImportError as error:  # a source tree on the path that was never built, 
 _SERIAL_WORK = 1 << 17
 Outputs = tuple[torch.Tensor, torch.Tensor]
 
-# Numbers that the product of one tile on many chips keeps at a time, and the vectors that make it worth while.
-_CACHED = 1 << 16
+# Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
+_PARTS_EACH = 4
 _LEAST_ROWS = 32
 
 STREAMS: dict[str, int] = dict(_core.streams())
@@ -99,6 +99,11 @@ def periphery_schema() -> list[str]:
 def philox(key: int, counter: Sequence[int], rounds: int = 10) -> tuple[int, ...]:
     """Return the four words of Philox4x32 for a 64-bit key and four 32-bit counter words, 10 or 7 rounds."""
     return tuple(_core.philox(key, list(counter), rounds))
+
+
+def derive_seeds(seeds: Sequence[int], path: Sequence[tuple[int, int]]) -> list[int]:
+    """Return each seed's child for a path of (kind, number); `engine.rng.derive_seeds`."""
+    return _core.derive_seeds(list(seeds), list(path))
 
 
 def normals(seed: int, stream: str, step: int, count: int) -> np.ndarray:
@@ -394,77 +399,129 @@ def step(
 
 
 
-def device_normals(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
-    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed: normals ``(seeds, rows, count)``."""
-    return _device_draws(keys, rows, count, device, normal=True)
+DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
 
 
-def device_uniforms(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
-    """Return the same draws as numbers in (0, 1], ``(seeds, rows, count)``."""
-    return _device_draws(keys, rows, count, device, normal=False)
+def device_draws(
+    keys: Sequence[int], rows: int, count: int, form: str, device: torch.device = CPU,
+    mean: torch.Tensor | None = None, spread: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed, ``(seeds, rows, count)``.
 
-
-def _device_draws(keys: Sequence[int], rows: int, count: int, device: torch.device, *, normal: bool) -> torch.Tensor:
-    out = torch.empty(len(keys), rows, count, device=device)
-    stream = STREAMS["construction"]
+    Parameters
+    ----------
+    keys : sequence of int
+        Seeds.
+    rows, count : int
+    form : {"uniform", "normal", "plain", "floored", "folded"}
+        In (0, 1]; standard normal; mean + spread times a normal, as it is, not below zero, or its magnitude.
+    device : torch.device
+    mean, spread : torch.Tensor, optional
+        ``rows * count`` numbers for all seeds, or as many for each.
+    """
+    out, stream = torch.empty(len(keys), rows, count, device=device), STREAMS["construction"]
+    arrays = [None if a is None else a.contiguous() for a in (mean, spread)]
     if on_gpu(device):
-        _gpu().device_draws(out, keys, stream, normal=normal)
-    else:
-        _core.device_draws(list(keys), stream, rows, count, normal, threads_for(out.numel()), out.data_ptr())
+        _gpu().device_draws(out, keys, stream, form, *arrays)
+        return out
+    each = mean is not None and mean.numel() == out.numel() and len(keys) > 1
+    places = [0 if a is None else a.data_ptr() for a in arrays]
+    threads = threads_for(out.numel())
+    _core.device_draws(list(keys), stream, rows, count, DRAWS[form], *places, each, threads, out.data_ptr())
     return out
 
 
 def drifted_read(
     programmed: torch.Tensor, nu: torch.Tensor, share: torch.Tensor, drift_log: float, growth: float,
-    keys: Sequence[int] | None,
+    keys: Sequence[int] | None, combine: Sequence[float] | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """Return conductances after drift as a read finds them: ``max(0, g exp(-nu L) (1 + q S xi))``.
 
-    ``programmed``, ``nu`` and ``share`` are ``(chip, slices, out, in)``; ``drift_log`` and ``growth`` are L and S;
-    ``keys`` are the chips' seeds of this read, None for a read without noise.
+    Parameters
+    ----------
+    programmed, nu, share : torch.Tensor
+        ``(chip, slices, out, in)``: g, the exponents, q.
+    drift_log, growth : float
+        L and S.
+    keys : sequence of int or None
+        The chips' seeds of this read; None for a read without noise.
+    combine : sequence of float, optional
+        A factor for each slice: return the sum of the slices times it, ``(chip, out, in)``.
     """
-    out, stream = torch.empty_like(programmed), STREAMS["construction"]
-    arrays = [a.contiguous() for a in (programmed, nu, share)]
-    if on_gpu(out.device):
-        _gpu().device_read(arrays, drift_log, growth, keys, stream, out)
-        return out
-    chips, slices = out.shape[:2]
-    shape = [chips, slices, out[0, 0].numel()]
-    places = [a.data_ptr() for a in arrays]
-    threads = threads_for(out.numel())
-    _core.device_read(places, drift_log, growth, list(keys or ()), stream, shape, threads, out.data_ptr())
+    chips, slices, *shape = programmed.shape
+    arrays, stream = [a.contiguous() for a in (programmed, nu, share)], STREAMS["construction"]
+    if on_gpu(programmed.device):
+        g = _gpu().device_read(arrays, drift_log, growth, keys, stream)
+        return g if combine is None else torch.einsum("ck...,k->c...", g, g.new_tensor(combine))
+    out = programmed.new_empty(programmed.shape if combine is None else (chips, *shape))
+    places, count = [a.data_ptr() for a in arrays], programmed[0, 0].numel()
+    _core.device_read(
+        places, drift_log, growth, list(keys or ()), stream, [chips, slices, count], list(combine or ()),
+        threads_for(programmed.numel()), out.data_ptr(),
+    )  # fmt: skip
     return out
 
 
-def chip_products(
-    params: Sequence[float], weights: torch.Tensor, x: torch.Tensor, seeds: Sequence[int],
-    construction_seeds: Sequence[int], first_steps: Sequence[int], average: float = 0.0,
-) -> torch.Tensor:  # fmt: skip
-    """Return the analog products of one tile on several chips, ``(chip, rows, out)``.
+@dataclass
+class ChipProducts:
+    """The analog products of one tile on several chips.
 
-    ``weights`` are ``(chip, out, in)``; ``x`` is ``(rows, in)`` for all chips, or ``(chip, rows, in)``. Seeds and the
-    number of the first vector are each chip's own. The bits are those of one product after another.
+    Parameters
+    ----------
+    params : sequence of float
+        The periphery in compiled order.
+    seeds, construction_seeds, first_steps : sequence of int
+        Each chip's own: of fresh draws, of those made once, number of the first vector.
+    average : float
+        Running mean of the largest inputs, for the input scaling that uses it.
+    factors : torch.Tensor, optional
+        ``(chip, out)``: what outputs are multiplied by.
+    one_hot : bool
+        The vectors are the identity's rows, each driving one line with 1.
     """
-    chips, out, in_ = weights.shape
-    y = torch.empty(chips, x.shape[-2], out, device=x.device)
-    shared = x.dim() == 2
-    if on_gpu(x.device):
-        for k, (seed, lines, first) in enumerate(zip(seeds, construction_seeds, first_steps, strict=True)):
-            y[k] = Product(params, False, seed, lines, first, average)(weights[k], x if shared else x[k])[0]
+
+    params: Sequence[float]
+    seeds: Sequence[int]
+    construction_seeds: Sequence[int]
+    first_steps: Sequence[int]
+    average: float = 0.0
+    factors: torch.Tensor | None = None
+    one_hot: bool = False
+
+    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
+
+        The bits are those of one product after another.
+        """
+        y = torch.empty(len(weights), x.shape[-2], weights.shape[1], device=x.device)
+        if on_gpu(x.device):
+            for k in range(len(weights)):
+                y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
+            return y if self.factors is None else y.mul_(self.factors[:, None])
+        if y.numel():
+            self._on_cpu(weights, x, y)
         return y
-    if x.shape[-2] == 0:
-        return y
-    native = _core.Product(
-        weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, x.shape[-2], False, list(params), average,
-        0, 0, 0, threads_for(chips * out * in_ * x.shape[-2]),
-    )  # fmt: skip
-    _core.mvm_chips(native, shared, list(seeds), list(construction_seeds), list(first_steps), _rows_at_once(out, in_))
-    return y
+
+    def _of(self, k: int) -> Product:
+        return Product(
+            self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
+        )
+
+    def _on_cpu(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+        (chips, out, in_), rows = weights.shape, x.shape[-2]
+        native = _core.Product(
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, rows, False, list(self.params),
+            self.average, 0, 0, 0, threads_for(chips * out * in_ * rows),
+        )  # fmt: skip
+        seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
+        factors = 0 if self.factors is None else self.factors.data_ptr()
+        _core.mvm_chips(native, _core.Chips(x.dim() == 2, self.one_hot, *seeds, factors, _rows_at_once(chips, rows)))
 
 
-def _rows_at_once(out: int, in_: int) -> int:
-    """Return how many vectors a thread works on at a time: what it keeps of them should stay in its cache."""
-    return max(_LEAST_ROWS, _CACHED // (3 * in_ + 4 * out))
+def _rows_at_once(chips: int, rows: int) -> int:
+    """Return how many vectors of a chip a thread takes at a time: enough parts for threads to end together."""
+    parts = -(-_PARTS_EACH * torch.get_num_threads() // chips)
+    return max(_LEAST_ROWS, -(-rows // parts))
 
 
 def filtered(stem: str, *arguments) -> None:

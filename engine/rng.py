@@ -8,6 +8,7 @@ threads or on how a batch is split. Source: "Parallel random numbers: as easy as
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from engine import ops
 from engine.errors import ParameterError, say
@@ -48,10 +49,10 @@ def derive_seed(seed: int, *path: int | str) -> int:
     >>> derive_seed(0, "tile", 1) != derive_seed(0, "tile", 2)
     True
     """
-    value = checked_seed(seed)
-    for part in path:
-        kind, number = (1, zlib.crc32(part.encode())) if isinstance(part, str) else (2, checked_seed(part))
-        low, high = number & 0xFFFFFFFF, number >> 32
-        words = ops.philox(value, (low, high, kind, ops.STREAMS["derive"] << 24))
-        value = (words[0] | words[1] << 32) & (SEED_LIMIT - 1)
-    return value
+    return derive_seeds([checked_seed(seed)], *path)[0]
+
+
+def derive_seeds(seeds: Sequence[int], *path: int | str) -> list[int]:
+    """Return the children of several seeds by one path, as `derive_seed` makes each."""
+    parts = [(1, zlib.crc32(p.encode())) if isinstance(p, str) else (2, checked_seed(p)) for p in path]
+    return ops.derive_seeds(seeds, parts)

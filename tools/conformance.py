@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the tables of which test proves which numbered statement: ``CONFORMANCE.md`` of devices and of the tile.
+"""Write the tables of which test proves which numbered statement: ``CONFORMANCE.md`` of devices, tile and inference.
 
-Tests say their numbers by ``@pytest.mark.conformance("T19")`` (devices) or ``tile_conformance`` (tile); this script
-reads the marks from the source. Run it after marking a test; a test compares the files with what this writes. ``pytest
--k T19`` runs the tests of a device's number.
+Tests say their numbers by ``@pytest.mark.conformance("T19")`` (devices), ``tile_conformance`` or
+``inference_conformance``; this script reads the marks from the source. Run it after marking a test; a test compares the
+files with what this writes. ``pytest -k T19`` runs the tests of a device's number.
 """
 
 from __future__ import annotations
@@ -151,9 +151,10 @@ DEVICES = Table(
 
 def tables() -> list[Table]:
     """Return all tables."""
+    import inference_conformance
     import tile_conformance
 
-    return [DEVICES, tile_conformance.TABLE]
+    return [DEVICES, tile_conformance.TABLE, inference_conformance.TABLE]
 
 
 if __name__ == "__main__":

@@ -385,10 +385,10 @@ struct Product {
   int threads;
 };
 
-MvmJob mvm_job(const Product& p, MvmScratch& s) {
+MvmJob mvm_job(const Product& p, MvmScratch& s, bool one_hot = false, i64 hot = 0) {
   return {floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
-          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, s.blocks.get(), s.matrices.get(),
+          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, one_hot, hot, s.blocks.get(), s.matrices.get(),
           s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
           s.beyond.get()};
 }
@@ -402,14 +402,26 @@ void mvm(const Product& p) {
   ops.mvm(mvm_job(p, s));
 }
 
+// What `mvm_chips` is told beside the product. `factors` (chips, out), or null: what outputs are multiplied by.
+struct Chips {
+  bool shared_x, one_hot;
+  std::vector<u64> seeds, lines, first_steps;
+  Address factors;
+  i64 part;  // vectors that a thread takes at a time
+};
+
+void scale_outputs(float* y, const float* factors, i64 samples, i64 out) {
+  for (i64 s = 0; s < samples; ++s)
+    for (i64 i = 0; i < out; ++i) y[s * out + i] *= factors[i];
+}
+
 // One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
-// out). A thread takes one chip and so many samples that what it works on stays in its cache.
-void mvm_chips(const Product& p, bool shared_x, const std::vector<u64>& seeds, const std::vector<u64>& lines,
-               const std::vector<u64>& first_steps, i64 part) {
+// out). A thread takes some samples of one chip at a time.
+void mvm_chips(const Product& p, const Chips& c) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
   const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
-  const i64 chips = (i64)seeds.size(), parts = (p.samples + part - 1) / part;
+  const i64 chips = (i64)c.seeds.size(), part = c.part, parts = (p.samples + part - 1) / part;
   auto plan = OHM_NS::plan_of(p.in, p.out, part, 1, periphery);
   plan.block = std::max(plan.block, OHM_NS::kBlockVectors);  // the last part may be cut into other blocks
 #pragma omp parallel num_threads(p.threads)
@@ -421,30 +433,36 @@ void mvm_chips(const Product& p, bool shared_x, const std::vector<u64>& seeds, c
       Product own = p;
       own.samples = p.samples - first < part ? p.samples - first : part;
       own.weights += chip * p.out * p.in * sizeof(float);
-      own.x += ((shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
+      own.x += ((c.shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
       own.y += (chip * p.samples + first) * p.out * sizeof(float);
-      own.seed = seeds[chip], own.construction_seed = lines[chip], own.first_step = first_steps[chip] + (u64)first;
+      own.seed = c.seeds[chip], own.construction_seed = c.lines[chip];
+      own.first_step = c.first_steps[chip] + (u64)first;
       own.rounds = own.clipped = 0, own.threads = 1;
-      ops.mvm(mvm_job(own, scratch));
+      ops.mvm(mvm_job(own, scratch, c.one_hot, first));
+      if (c.factors) scale_outputs(mutable_floats(own.y), floats(c.factors) + chip * p.out, own.samples, p.out);
     }
   }
 }
 
-// Draws of the devices of several chips, (chips, rows, count).
-void device_draws(const std::vector<u64>& seeds, u32 stream, i64 rows, i64 count, bool normal, int threads,
-                  Address to) {
+// Draws of the devices of several chips, (chips, rows, count); `form` is a number of DrawForm. `mean` and `spread` are
+// (rows, count) for all chips, or (chips, rows, count).
+void device_draws(const std::vector<u64>& seeds, u32 stream, i64 rows, i64 count, i32 form, Address mean, Address spread,
+                  bool each_chip, int threads, Address to) {
   const ChipOps& ops = chip_ops().at(isa_in_use());
   py::gil_scoped_release release;
-  ops.draw({seeds.data(), (i64)seeds.size(), rows, count, stream, normal, threads}, mutable_floats(to));
+  ops.draw({seeds.data(), (i64)seeds.size(), rows, count, stream, form, floats(mean), floats(spread), each_chip, threads},
+           mutable_floats(to));
 }
 
 // Devices (chips, slices, count) after drift as a read finds them; without seeds a read without noise.
 void device_read(const std::array<Address, 3>& arrays, float drift_log, float growth, const std::vector<u64>& seeds,
-                 u32 stream, const std::array<i64, 3>& shape, int threads, Address to) {
+                 u32 stream, const std::array<i64, 3>& shape, const std::vector<float>& combine, int threads,
+                 Address to) {
   const ChipOps& ops = chip_ops().at(isa_in_use());
   py::gil_scoped_release release;
   ops.read({floats(arrays[0]), floats(arrays[1]), floats(arrays[2]), drift_log, growth,
-            seeds.empty() ? nullptr : seeds.data(), shape[0], shape[1], shape[2], stream, threads},
+            seeds.empty() ? nullptr : seeds.data(), shape[0], shape[1], shape[2], stream,
+            combine.empty() ? nullptr : combine.data(), threads},
            mutable_floats(to));
 }
 
@@ -497,6 +515,16 @@ std::vector<u32> philox(u64 key, const std::vector<u32>& c, int rounds) {
   auto w = rounds == OHM_NS::kRounds ? OHM_NS::philox<OHM_NS::kRounds>(key, c.at(0), c.at(1), c.at(2), c.at(3))
                                      : OHM_NS::philox<OHM_NS::kUpdateRounds>(key, c.at(0), c.at(1), c.at(2), c.at(3));
   return {w.v[0], w.v[1], w.v[2], w.v[3]};
+}
+
+// Each seed's child for one path of (kind, number); engine/rng.py says what they are.
+std::vector<u64> derive_seeds(std::vector<u64> seeds, const std::vector<std::pair<u32, u64>>& path) {
+  for (u64& seed : seeds)
+    for (const auto& part : path) {
+      const auto w = OHM_NS::philox(seed, (u32)part.second, (u32)(part.second >> 32), part.first, OHM_NS::kDerive << 24);
+      seed = (w.v[0] | (u64)w.v[1] << 32) & (~0ull >> 1);
+    }
+  return seeds;
 }
 
 py::dict streams() {
@@ -559,6 +587,11 @@ PYBIND11_MODULE(_core, m) {
         return Product{weights,    x,      y,       rounds, clipped,           out,        in,     samples,
                        transposed, params, average, seed,   construction_seed, first_step, threads};
       }));
+  py::class_<Chips>(m, "Chips")
+      .def(py::init([](bool shared_x, bool one_hot, std::vector<u64> seeds, std::vector<u64> lines,
+                       std::vector<u64> first_steps, Address factors, i64 part) {
+        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, part};
+      }));
   py::class_<Time>(m, "Time")
       .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
                        std::vector<Address> drift, u64 step_number, float amount, bool skip_last_column,
@@ -572,6 +605,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("periphery_schema", &periphery_schema);
   m.attr("span") = OHM_NS::kSpan;
   m.def("streams", &streams);
+  m.def("derive_seeds", &derive_seeds);
   m.def("philox", &philox);
   m.def("normals", &normals);
   m.def("maths", &maths);

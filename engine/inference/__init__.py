@@ -4,9 +4,21 @@
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
+from engine.inference.memory import Forecast, forecast
 from engine.inference.network import ProgrammedNetwork, program
 from engine.inference.noise import NoiseModel
-from engine.inference.tile import ProgrammedTile, Recipe
+from engine.inference.recipe import Recipe
+from engine.inference.tile import ProgrammedTile
 
-__all__ = ["Compensation", "Converter", "Faults", "NoiseModel", "ProgrammedNetwork", "ProgrammedTile", "Recipe",
-           "program"]  # fmt: skip
+__all__ = [
+    "Compensation",
+    "Converter",
+    "Faults",
+    "Forecast",
+    "NoiseModel",
+    "ProgrammedNetwork",
+    "ProgrammedTile",
+    "Recipe",
+    "forecast",
+    "program",
+]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from engine import ops
-from engine.rng import derive_seed
+from engine.rng import derive_seeds
 
 
 def time_bits(t: float) -> int:
@@ -37,17 +37,27 @@ class Draws:
 
     def keys(self, *path: int | str) -> list[int]:
         """Return the seed of each chip for one purpose."""
-        return [derive_seed(seed, *path) for seed in self.seeds]
+        return derive_seeds(self.seeds, *path)
 
     def normals(self, *path: int | str) -> torch.Tensor:
         """Return standard normals ``(chip, slices, out, in)`` of one purpose, such as ``("program", 0)``."""
-        return self._drawn(ops.device_normals, path, self.shape[0])
+        return self._drawn("normal", path, self.shape[0])
+
+    def errors(self, mean: torch.Tensor, spread: torch.Tensor, form: str, *path: int | str) -> torch.Tensor:
+        """Return mean + spread times the normals of one purpose, ``(chip, slices, out, in)``.
+
+        ``form`` is ``"plain"``, ``"floored"`` (not below zero) or ``"folded"`` (the magnitude); mean and spread are
+        ``(slices, out, in)`` or ``(chip, slices, out, in)``.
+        """
+        shape = torch.broadcast_shapes(mean.shape, spread.shape)
+        return self._drawn(form, path, self.shape[0], mean=mean.expand(shape), spread=spread.expand(shape))
 
     def uniforms(self, *path: int | str, rows: int = 1) -> torch.Tensor:
         """Return draws in (0, 1], ``(chip, rows, slices, out, in)``."""
-        drawn = self._drawn(ops.device_uniforms, path, rows * self.shape[0])
+        drawn = self._drawn("uniform", path, rows * self.shape[0])
         return drawn.reshape(len(self.seeds), rows, *self.shape)
 
-    def _drawn(self, make, path: Sequence[int | str], rows: int) -> torch.Tensor:
+    def _drawn(self, form: str, path: Sequence[int | str], rows: int, **of: torch.Tensor) -> torch.Tensor:
         _, out, in_ = self.shape
-        return make(self.keys(*path), rows, out * in_, self.device).reshape(len(self.seeds), rows, out, in_)
+        drawn = ops.device_draws(self.keys(*path), rows, out * in_, form, self.device, **of)
+        return drawn.reshape(len(self.seeds), rows, out, in_)

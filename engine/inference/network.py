@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
@@ -17,13 +18,16 @@ from engine.inference import noise as noises
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
+from engine.inference.memory import check_memory, forecast
 from engine.inference.noise import NoiseModel
-from engine.inference.tile import ProgrammedTile, Recipe
+from engine.inference.recipe import Recipe
+from engine.inference.tile import ProgrammedTile
 from engine.nn.checkpoint import analog_layers
-from engine.nn.core import AnalogCore
-from engine.rng import checked_seed, derive_seed
+from engine.nn.grid import Block
+from engine.rng import checked_seed, derive_seed, derive_seeds
 
 _FORMAT = "programmed 1"
+_ROOM = 1 << 27  # numbers that the chips of one pass may have in a layer's product
 
 
 def program(
@@ -70,6 +74,8 @@ def program(
     ------
     ParameterError
         No analog layer, a part that is unknown, parts that do not fit together, no chip.
+    CapacityError
+        More memory than is free; says how many chips fit.
 
     Notes
     -----
@@ -110,6 +116,10 @@ class ProgrammedNetwork(torch.nn.Module):
         ``(layer, row, column)`` to `ProgrammedTile`; empty while training.
     t : float or None
         Seconds since the reference read; None right after programming.
+    batched : bool
+        Whether chips run together; becomes False where the model has an operation that does not allow it.
+    chips_at_once : int or None
+        Chips of one pass through the model; None takes as many as fit.
 
     Notes
     -----
@@ -130,6 +140,9 @@ class ProgrammedNetwork(torch.nn.Module):
         self.model, self.recipe, self.chips = model, recipe, chips
         self.seed = checked_seed(seed, "program.seed")
         self.batched = True
+        self.chips_at_once: int | None = None
+        self._at_once: dict[tuple, int] = {}
+        self._largest = 1
         self._warned = False
         self.tiles: dict[tuple[str, int, int], ProgrammedTile] = {}
         self.program()
@@ -154,12 +167,12 @@ class ProgrammedNetwork(torch.nn.Module):
         """
         super().train(False)
         self.tiles = {}
+        check_memory(forecast(self.model, self.recipe.noise, self.recipe.converter, chips=self.chips))
+        own = [derive_seed(self.seed, "chip", chip) for chip in range(self.chips)]
         for name, layer in analog_layers(self.model).items():
             for parameter, block in layer.blocks.items():
                 tile = layer.analog_weights[parameter].tile
-                seeds = tuple(
-                    derive_seed(self.seed, "chip", chip, name, block.row, block.column) for chip in range(self.chips)
-                )
+                seeds = tuple(derive_seeds(own, name, block.row, block.column))
                 self.tiles[name, block.row, block.column] = ProgrammedTile(
                     tile.weights.detach().clone(), self.recipe, seeds, tile._packed("forward"),
                     tile._averages["forward"], prog_id,
@@ -212,6 +225,19 @@ class ProgrammedNetwork(torch.nn.Module):
                 "ProgrammedNetwork: nothing is programmed since train() (allowed: after program()). Call program()."
             )
 
+    def each(self, measure: Callable[[torch.nn.Module], Any]) -> list[Any]:
+        """Return what ``measure(model)`` finds on each chip; for scores of whole models, which know of no chips.
+
+        Chips run one after another. `forward` does the same for all of them at once, where outputs are enough.
+        """
+        self._check_programmed()
+        found = []
+        with torch.no_grad(), self._in_place():
+            for chip in range(self.chips):
+                self._chip = torch.tensor(chip)
+                found.append(measure(self.model))
+        return found
+
     # -- the computation ---------------------------------------------------------------------------------------
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
@@ -239,10 +265,27 @@ class ProgrammedNetwork(torch.nn.Module):
             return self.model(*inputs, **named)
 
         try:
-            return torch.func.vmap(run)(torch.arange(self.chips))
+            return self._in_groups(run, _shapes((inputs, named)))
         except BaseException:
             self._vectors(before)
             raise
+
+    def _in_groups(self, run: Callable[[torch.Tensor], Any], shapes: tuple) -> Any:
+        """Run as many chips at a time as fit: the first one of new shapes tells what each takes."""
+        at_once = self.chips_at_once or self._at_once.get(shapes)
+        if at_once is not None:
+            return torch.func.vmap(run, chunk_size=at_once)(torch.arange(self.chips))
+        self._largest = 1
+        first = torch.func.vmap(run)(torch.arange(1))
+        self._at_once[shapes] = at_once = max(1, _ROOM // self._largest)
+        if self.chips == 1:
+            return first
+        others = torch.func.vmap(run, chunk_size=at_once)(torch.arange(1, self.chips))
+        return tree_map(lambda *parts: torch.cat(parts), first, others)
+
+    def note(self, numbers: int) -> None:
+        """Take note of the numbers that a product has in and out on one chip."""
+        self._largest = max(self._largest, numbers)
 
     def _vectors(self, counts: list[list[int]] | None = None) -> list[list[int]]:
         """Return, or set, how many vectors each chip of each tile has multiplied."""
@@ -255,7 +298,7 @@ class ProgrammedNetwork(torch.nn.Module):
         for chip in range(self.chips):
             self._chip = torch.tensor(chip)
             outputs.append(self.model(*inputs, **named))
-        return torch.utils._pytree.tree_map(lambda *parts: torch.stack(parts), outputs[0], *outputs[1:])
+        return tree_map(lambda *parts: torch.stack(parts), outputs[0], *outputs[1:])
 
     @contextmanager
     def _in_place(self) -> Iterator[None]:
@@ -279,7 +322,7 @@ class ProgrammedNetwork(torch.nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         """Return the programming; part of ``state_dict()``."""
         tiles = {"/".join(map(str, place)): tile.state_dict() for place, tile in self.tiles.items()}
-        return {"format": _FORMAT, "chips": self.chips, "seed": self.seed, "recipe": recipe_dict(self.recipe),
+        return {"format": _FORMAT, "chips": self.chips, "seed": self.seed, "recipe": self.recipe.to_dict(),
                 "tiles": tiles}  # fmt: skip
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -295,7 +338,7 @@ class ProgrammedNetwork(torch.nn.Module):
                 f"programmed network, format = {state.get('format')!r}: unknown (allowed: {_FORMAT!r}). Load it with "
                 "the version of Ohmscape that saved it."
             )
-        self.recipe = recipe_of(state["recipe"])
+        self.recipe = Recipe.from_dict(state["recipe"])
         self.chips, self.seed = state["chips"], state["seed"]
         if not state["tiles"]:
             self.tiles = {}
@@ -315,6 +358,10 @@ class ProgrammedNetwork(torch.nn.Module):
 _NOT_BATCHED = (RuntimeError, NotImplementedError, ValueError)
 
 
+def _shapes(tree: Any) -> tuple:
+    return tuple(tuple(leaf.shape) for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+
+
 def _is_vmaps(problem: Exception) -> bool:
     return "vmap" in str(problem).lower() or "batching rule" in str(problem).lower()
 
@@ -325,43 +372,25 @@ class _Layer:
     def __init__(self, network: ProgrammedNetwork, name: str):
         self._network, self._name = network, name
 
-    def __call__(self, layer: AnalogCore, row: int, column: int, x: torch.Tensor) -> torch.Tensor:
-        network = self._network
-        return _ChipProduct.apply(x, network._chip, network.tiles[self._name, row, column])
+    def __call__(self, block: Block, x: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+        network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
+        network.note(x.numel() + len(x) * len(tile.wanted))
+        return _ChipProduct.apply(x, network._chip, tile, scale)
 
 
 class _ChipProduct(torch.autograd.Function):
     """The product of one tile on the chip, or on all chips at once under vmap."""
 
     @staticmethod
-    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile) -> torch.Tensor:
-        return tile.product(x.contiguous(), [int(chip)])[0]
+    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale) -> torch.Tensor:
+        return tile.product(x.contiguous(), [int(chip)], scale)[0]
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         """Keep nothing: there is no way back."""
 
     @staticmethod
-    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile):
+    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale):
         if in_dims[0] is not None:
             x = x.movedim(in_dims[0], 0)
-        return tile.product(x.contiguous(), chip.tolist()), 0
-
-
-def recipe_dict(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain values."""
-    parts = {name: getattr(recipe, name).to_dict() for name in ("noise", "converter", "compensation")}
-    faults = None if recipe.faults is None else recipe.faults.to_dict()
-    return parts | {"faults": faults, "pair_state": recipe.pair_state, "peer_compat": recipe.peer_compat}
-
-
-def recipe_of(data: dict[str, Any]) -> Recipe:
-    """Return the recipe of `recipe_dict`."""
-    return Recipe(
-        noises.made(data["noise"], "recipe.noise"),
-        converters.made(data["converter"], "recipe.converter"),
-        compensations.made(data["compensation"], "recipe.compensation"),
-        None if data["faults"] is None else Faults.from_dict(data["faults"]),
-        data["pair_state"],
-        data["peer_compat"],
-    )
+        return tile.product(x.contiguous(), chip.tolist(), scale), 0

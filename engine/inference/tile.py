@@ -9,50 +9,12 @@ from typing import Any
 import torch
 
 from engine import ops
-from engine.errors import ParameterError, StateError, say
+from engine.errors import StateError
 from engine.inference.compensation import Compensation
-from engine.inference.converters import Converter
 from engine.inference.converters.base import Scale
 from engine.inference.draws import Draws, time_bits
-from engine.inference.faults import Faults, StuckDevices
-from engine.inference.noise import NoiseModel
-
-PAIR_STATES = ("separate", "merged")
-
-
-@dataclass
-class Recipe:
-    """How tiles are programmed; the same for all tiles of a network.
-
-    Parameters
-    ----------
-    noise : NoiseModel
-    converter : Converter
-    compensation : Compensation
-    faults : Faults, optional
-    pair_state : {"separate", "merged"}
-        Every device keeps its own conductance; or only the net weight is kept after programming and converted again for
-        each reading, as aihwkit does.
-    peer_compat : bool
-        The net weights of ``"merged"`` are converted with a scale of their own, as aihwkit does.
-    """
-
-    noise: NoiseModel
-    converter: Converter
-    compensation: Compensation
-    faults: Faults | None = None
-    pair_state: str = "separate"
-    peer_compat: bool = False
-
-    def __post_init__(self) -> None:
-        self.noise.check_converter(self.converter)
-        if self.pair_state not in PAIR_STATES:
-            raise ParameterError(
-                say("pair_state", self.pair_state, "is unknown", ", ".join(PAIR_STATES), "Choose one of these.")
-            )
-        if self.peer_compat and self.pair_state != "merged":
-            rule = "has no effect on separate devices"
-            raise ParameterError(say("peer_compat", True, rule, "False", "Set pair_state='merged', or leave it off."))
+from engine.inference.faults import StuckDevices
+from engine.inference.recipe import Recipe
 
 
 @dataclass
@@ -130,13 +92,21 @@ class ProgrammedTile:
         """Read all devices at time t (s) and compensate; always from what was programmed, in any order of times."""
         self.recipe.noise.check_time(t)
         self.t, self.read_id = float(t), read_id
-        target = self.target if self.target.dim() == 4 else self.target[None]
-        g = self.recipe.noise.conductances(target, self.state, self.t, self.draws, read_id)
-        if self.stuck is not None and not self.recipe.faults.read_noise:
-            g = self.stuck.applied(g)
-        self.weights = self.recipe.converter.to_weights(g, self.read_scale).contiguous()
+        self.weights = self._read_weights().contiguous()
         self.alpha = self.recipe.compensation.factors(TileReadout(self, time_bits(self.t)), self.baseline)
         self._begin("mvm", self.prog_id, read_id, time_bits(self.t))
+
+    def _read_weights(self) -> torch.Tensor:
+        """Return the weights ``(chip, out, in)`` that a read finds now."""
+        noise, converter = self.recipe.noise, self.recipe.converter
+        target = self.target if self.target.dim() == 4 else self.target[None]
+        moment = target, self.state, self.t, self.draws, self.read_id
+        held = self.stuck is not None and not self.recipe.faults.read_noise
+        factors = None if held else converter.factors(self.read_scale)
+        if factors is not None:
+            return noise.weights(*moment, factors)
+        g = noise.conductances(*moment)
+        return converter.to_weights(self.stuck.applied(g) if held else g, self.read_scale)
 
     def compensate(self, compensation: Compensation) -> None:
         """Change the strategy; conductances and all their draws stay as they are."""
@@ -175,7 +145,7 @@ class ProgrammedTile:
 
     # -- products ----------------------------------------------------------------------------------------------
 
-    def product(self, x: torch.Tensor, chips: list[int]) -> torch.Tensor:
+    def product(self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None) -> torch.Tensor:
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
         Parameters
@@ -184,19 +154,30 @@ class ProgrammedTile:
             ``(rows, in)``, the same for all of them, or ``(chip, rows, in)``.
         chips : list of int
             Which.
+        scale : torch.Tensor, optional
+            ``(out,)``: digital factors on the outputs.
         """
         rows = x.shape[-2]
         first = [self.vectors[c] for c in chips]
         for c in chips:
             self.vectors[c] += rows
-        y = self._multiplied(x, chips, [self._product_keys[c] for c in chips], first)
-        alpha = self.alpha if len(self.alpha) == 1 else self.alpha[chips]
-        return y.mul_(alpha[:, None, None] if alpha.dim() == 1 else alpha[:, None, :])
+        keys = [self._product_keys[c] for c in chips]
+        return self._products(chips, keys, first, factors=self._factors(chips, scale))(self._weights_of(chips), x)
 
-    def _multiplied(self, x: torch.Tensor, chips: list[int], keys: list[int], first: list[int]) -> torch.Tensor:
+    def _factors(self, chips: list[int], scale: torch.Tensor | None) -> torch.Tensor | None:
+        """Return what outputs are multiplied by, ``(chip, out)``: compensation and digital scales."""
+        alpha = self.alpha if len(self.alpha) == 1 else self.alpha[chips]
+        if scale is None and alpha.numel() == 1 and alpha.item() == 1:
+            return None
+        alpha = alpha[:, None] if alpha.dim() == 1 else alpha
+        return (alpha if scale is None else alpha * scale).expand(len(chips), len(self.wanted)).contiguous()
+
+    def _weights_of(self, chips: list[int]) -> torch.Tensor:
+        return self.weights if len(chips) == len(self.weights) else self.weights[chips]
+
+    def _products(self, chips: list[int], keys: list[int], first: list[int], **others) -> ops.ChipProducts:
         lines = [self._line_keys[c] for c in chips]
-        weights = self.weights if len(chips) == len(self.weights) else self.weights[chips]
-        return ops.chip_products(self.periphery, weights, x, keys, lines, first, self.average)
+        return ops.ChipProducts(self.periphery, keys, lines, first, self.average, **others)
 
     # -- what is kept ------------------------------------------------------------------------------------------
 
@@ -231,8 +212,8 @@ class TileReadout:
         """Return mean magnitudes ``(chip,)`` or ``(chip, out)``, float64."""
         tile = self._tile
         if ideal:
-            return _mean(tile.weights.double().abs(), per_output)
-        return sum(_mean(self._read(k).double().abs().transpose(1, 2), per_output) for k in range(repeats)) / repeats
+            return _mean(tile.weights, 2, per_output)
+        return sum(_mean(self._read(k), 1, per_output) for k in range(repeats)) / repeats
 
     def _read(self, repeat: int) -> torch.Tensor:
         """Return outputs ``(chip, in, out)`` for each input line driven alone."""
@@ -240,14 +221,14 @@ class TileReadout:
         chips = list(range(len(tile.seeds)))
         keys = tile.draws.keys("readout", tile.prog_id, self._moment, repeat)
         one = torch.eye(tile.wanted.shape[1], device=tile.wanted.device)
-        return tile._multiplied(one, chips, keys, [0] * len(chips))
+        return tile._products(chips, keys, [0] * len(chips), one_hot=True)(tile.weights, one)
 
     def wanted(self, *, per_output: bool) -> torch.Tensor:
         """Return the exact reading of the weights that were to be programmed, ``(1,)`` or ``(1, out)``."""
-        return _mean(self._tile.wanted.double().abs()[None], per_output)
+        return _mean(self._tile.wanted[None], 2, per_output)
 
 
-def _mean(magnitudes: torch.Tensor, per_output: bool) -> torch.Tensor:
-    """Return the mean over inputs, or over inputs and outputs, of ``(chip, out, in)``."""
-    outputs = magnitudes.mean(2)
+def _mean(values: torch.Tensor, inputs: int, per_output: bool) -> torch.Tensor:
+    """Return the mean magnitude over the axis of inputs, or over inputs and outputs, of ``(chip, ., .)``, float64."""
+    outputs = torch.linalg.vector_norm(values, 1, dim=inputs, dtype=torch.float64) / values.shape[inputs]
     return outputs if per_output else outputs.mean(1)

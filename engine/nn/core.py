@@ -49,8 +49,8 @@ class AnalogCore(LastingLayer):
     watch: Callable[[AnalogCore, Block, torch.Tensor], None] | None = None
     """While set, products are exact and this is shown the inputs of every tile (`engine.nn.calibrate`)."""
 
-    programmed: Callable[[AnalogCore, int, int, torch.Tensor], torch.Tensor] | None = None
-    """While set, it makes the products of the tile at a row and column of the grid (`engine.inference`)."""
+    programmed: Callable[[Block, torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None
+    """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`)."""
 
     def __init__(
         self,
@@ -273,9 +273,9 @@ class AnalogCore(LastingLayer):
         """Return a tile's outputs as a programmed network has them: scales, ranges and bias line are the layer's."""
         wiring = Wiring(self._scale(block), bias_line=block.bias_line)
         r = None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
-        y = wiring.output(self.programmed(self, block.row, block.column, wiring.lines(x, r)), r)
-        learned = self._learned(block)
-        return y if learned is None else y * learned
+        factors = [f for f in (wiring.scale, r, self._learned(block)) if f is not None]
+        scale = math.prod(factors[1:], start=factors[0]) if factors else None
+        return self.programmed(block, wiring.lines(x, r), scale)
 
     def _range(self, block: Block, x: torch.Tensor) -> tuple[torch.Tensor | None, InputRangeParameters | None]:
         """Return a tile's input range, estimated with the batch at hand, and how it is trained after that."""

@@ -7,12 +7,17 @@ namespace ohm_ops {
 
 using namespace ohm_types;
 
+// What becomes of a draw: uniform in (0, 1]; normal; mean + spread times it, as it is, not below zero, or its magnitude.
+enum DrawForm : i32 { kUniform = 0, kNormal = 1, kPlain = 2, kFloored = 3, kFolded = 4 };
+
 // Draws 0 .. rows - 1 of elements 0 .. count - 1 for each seed: (chips, rows, count).
 struct DrawJob {
   const u64* seeds;
   i64 chips, rows, count;
   u32 stream;
-  bool normal;  // or uniform in (0, 1]
+  i32 form;
+  const float *mean, *spread;  // (rows, count) for all chips, or (chips, rows, count); null without them
+  bool each_chip;
   int threads;
 };
 
@@ -23,6 +28,7 @@ struct ReadJob {
   const u64* seeds;  // (chips), or null: a read without noise
   i64 chips, slices, count;
   u32 stream;
+  const float* combine;  // (slices), or null: the sum of the slices times these instead, (chips, count)
   int threads;
 };
 

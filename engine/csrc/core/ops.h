@@ -119,6 +119,8 @@ struct MvmJob {
   u64 seed, construction_seed, first_step;
   MvmStreams streams;
   int threads;
+  bool one_hot;  // vector s of x drives line hot + s alone
+  i64 hot;
   // Scratch; core/mvm_plan.h says how much. n and m are the numbers of inputs and outputs as seen by this product.
   float* blocks;             // (workers, floats of one)
   float* matrices;           // (matrices, out, in)

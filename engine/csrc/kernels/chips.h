@@ -25,37 +25,59 @@ inline void draw_rows(NoiseLanes& z, u64 seed, u32 stream, const u32* element, i
   if (rows > 2) draw_pair(z, 1);
 }
 
+inline float formed(i32 form, float mean, float spread, float xi) {
+  const float v = mean + spread * xi;
+  return form == ohm_ops::kFloored ? larger(v, 0.0f) : form == ohm_ops::kFolded ? magnitude(v) : v;
+}
+
+// One row of one block; `k` is the row's draw among the four at hand.
+inline void write_row(const DrawJob& job, const NoiseLanes& z, int k, i64 chip, i64 row, const Block& b, float* to) {
+  const i64 at = (chip * job.rows + row) * job.count + b.first;
+  const i64 own = ((job.each_chip ? chip * job.rows : 0) + row) * job.count + b.first;
+  if (job.form == ohm_ops::kUniform)
+    for (int l = 0; l < b.used; ++l) to[at + l] = unit_interval(z.word[k][l]);
+  else if (job.form == ohm_ops::kNormal)
+    for (int l = 0; l < b.used; ++l) to[at + l] = z.normal[k][l];
+  else
+    for (int l = 0; l < b.used; ++l) to[at + l] = formed(job.form, job.mean[own + l], job.spread[own + l], z.normal[k][l]);
+}
+
 inline void draw_devices(const DrawJob& job, float* to) {
   for_each_block(job.chips, job.count, job.threads, [&](i64 chip, const Block& b) {
     NoiseLanes z;
     for (i64 row = 0; row < job.rows; ++row) {
-      const int k = (int)(row % 4);
-      if (k == 0 && job.normal) draw_rows(z, job.seeds[chip], job.stream, b.element, row / 4, job.rows - row);
-      if (k == 0 && !job.normal) draw_words_of(z, job.seeds[chip], job.stream, 0, b.element, (u32)(row / 4));
-      float* own = to + (chip * job.rows + row) * job.count + b.first;
-      for (int l = 0; l < b.used; ++l) own[l] = job.normal ? z.normal[k][l] : unit_interval(z.word[k][l]);
+      if (row % 4 == 0 && job.form == ohm_ops::kUniform)
+        draw_words_of(z, job.seeds[chip], job.stream, 0, b.element, (u32)(row / 4));
+      else if (row % 4 == 0)
+        draw_rows(z, job.seeds[chip], job.stream, b.element, row / 4, job.rows - row);
+      write_row(job, z, (int)(row % 4), chip, row, b, to);
     }
   });
 }
 
-// All lanes of a whole block: a loop of fixed length vectorises.
 inline void read_lanes(const ReadJob& job, const ReadMoment& m, i64 at, int used, const float* xi, float* to) {
   const float *programmed = job.programmed + at, *nu = job.nu + at, *share = job.share + at;
   if (xi)
-    for (int l = 0; l < used; ++l) to[at + l] = found_by_read(after_drift(programmed[l], nu[l], m), share[l], xi[l], m);
+    for (int l = 0; l < used; ++l) to[l] = found_by_read(after_drift(programmed[l], nu[l], m), share[l], xi[l], m);
   else
-    for (int l = 0; l < used; ++l) to[at + l] = after_drift(programmed[l], nu[l], m);
+    for (int l = 0; l < used; ++l) to[l] = after_drift(programmed[l], nu[l], m);
+}
+
+inline void add_lanes(float* to, const float* g, float factor, int used, bool first) {
+  for (int l = 0; l < used; ++l) to[l] = (first ? 0.0f : to[l]) + factor * g[l];
 }
 
 inline void read_devices(const ReadJob& job, float* to) {
   const ReadMoment moment{job.drift_log, job.growth};
   for_each_block(job.chips, job.count, job.threads, [&](i64 chip, const Block& b) {
     NoiseLanes z;
+    alignas(64) float g[kLanes];
     for (i64 slice = 0; slice < job.slices; ++slice) {
       const int k = (int)(slice % 4);
       if (job.seeds && k == 0) draw_rows(z, job.seeds[chip], job.stream, b.element, slice / 4, job.slices - slice);
       const i64 at = (chip * job.slices + slice) * job.count + b.first;
-      read_lanes(job, moment, at, b.used, job.seeds ? z.normal[k] : nullptr, to);
+      read_lanes(job, moment, at, b.used, job.seeds ? z.normal[k] : nullptr, job.combine ? g : to + at);
+      if (job.combine) add_lanes(to + chip * job.count + b.first, g, job.combine[slice], b.used, slice == 0);
     }
   });
 }

@@ -94,21 +94,28 @@ inline __attribute__((always_inline)) void store_words(u32* words, i64 stride, c
 
 inline u32 last_counter(u32 stream, u64 step) { return (stream << 24) | ((u32)(step >> 32) & 0xffffffu); }
 
-// Words of draws 4*block .. 4*block+3 for `count` elements (a multiple of 16), one row of `words` per draw.
+// Words of draws 4*block .. 4*block+3 for `count` elements (a multiple of 16), one row of `words` per draw; rows are
+// `stride` apart.
 template <int rounds = kRounds>
-inline __attribute__((noinline)) void philox_lanes(u32* words, int count, u64 seed, u32 stream, u64 step,
-                                                   const u32* element, u32 block) {
+inline __attribute__((noinline)) void philox_rows(u32* words, int stride, int count, u64 seed, u32 stream, u64 step,
+                                                  const u32* element, u32 block) {
 #if defined(__AVX2__)
   const RoundKeys keys(seed);
   const Wide c0 = Wide::all(block), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
   for (int l = 0; l < count; l += Wide::lanes)
-    store_words<rounds>(words + l, count, {c0, Wide::load(element + l), c2, c3}, keys);
+    store_words<rounds>(words + l, stride, {c0, Wide::load(element + l), c2, c3}, keys);
 #else
   for (int l = 0; l < count; ++l) {
     Words w = draw_words<rounds>(seed, stream, step, element[l], block);
-    for (int k = 0; k < 4; ++k) words[k * count + l] = w.v[k];
+    for (int k = 0; k < 4; ++k) words[k * stride + l] = w.v[k];
   }
 #endif
+}
+
+// The same with rows one after another.
+template <int rounds = kRounds>
+inline void philox_lanes(u32* words, int count, u64 seed, u32 stream, u64 step, const u32* element, u32 block) {
+  philox_rows<rounds>(words, count, count, seed, stream, step, element, block);
 }
 
 // 0, 1, 2 ...

@@ -10,22 +10,28 @@ constexpr i64 kVec = 16;  // partial results of every sum
 // Draws for up to kLineDraws lines from `first` on, in order. Four consecutive lines share one call of the generator.
 constexpr i64 kLineDraws = 4 * kBatch;
 
-inline void line_words(Drawn<u32>& word, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+inline void line_words(Drawn<u32>& word, i64 first, i64 calls, u64 seed, u32 stream, u64 step, u32 block) {
   alignas(64) u32 group[kBatch];
-  number_calls(group, (u32)(first / 4), kBatch);
-  philox_lanes(word.row[0], kBatch, seed, stream, step, group, block);
+  number_calls(group, (u32)(first / 4), calls);
+  philox_rows(word.row[0], kBatch, (int)calls, seed, stream, step, group, block);
 }
 
-inline void in_order(float* to, const Drawn<float>& z) {
-  for (i64 l = 0; l < kBatch; l += kCalls) interleave(to + 4 * l, z, l);
+inline void in_order(float* to, const Drawn<float>& z, i64 calls) {
+  for (i64 l = 0; l < calls; l += kCalls) interleave(to + 4 * l, z, l);
 }
 
-inline void line_normals(float* to, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+// How many calls are made together for what is left of the lines: a small layer needs few.
+inline i64 calls_for(i64 lines) {
+  const i64 calls = (lines + 4 * kCalls - 1) / (4 * kCalls) * kCalls;
+  return calls < kBatch ? calls : kBatch;
+}
+
+inline void line_normals(float* to, i64 first, i64 calls, u64 seed, u32 stream, u64 step, u32 block) {
   Drawn<u32> word;
   Drawn<float> z;
-  line_words(word, first, seed, stream, step, block);
-  turn_normal(z, word, kBatch);
-  in_order(to, z);
+  line_words(word, first, calls, seed, stream, step, block);
+  turn_normal(z, word, calls);
+  in_order(to, z, calls);
 }
 
 // Calls use(draws, first, width) for all lines.
@@ -33,7 +39,7 @@ template <class Use>
 inline void with_normals(i64 n, u64 seed, u32 stream, u64 step, u32 block, Use use) {
   alignas(64) float xi[kLineDraws];
   for (i64 first = 0; first < n; first += kLineDraws) {
-    line_normals(xi, first, seed, stream, step, block);
+    line_normals(xi, first, calls_for(n - first), seed, stream, step, block);
     use(xi, first, n - first < kLineDraws ? n - first : kLineDraws);
   }
 }
@@ -51,10 +57,11 @@ inline void draw_dither(float* v, i64 n, u64 seed, u32 stream, u64 step, u32 blo
   for (i64 first = 0; first < n; first += kLineDraws) {
     Drawn<u32> word;
     Drawn<float> z;
-    line_words(word, first, seed, stream, step, block);
+    const i64 calls = calls_for(n - first);
+    line_words(word, first, calls, seed, stream, step, block);
     for (int row = 0; row < 4; ++row)
-      for (i64 l = 0; l < kBatch; ++l) z.row[row][l] = unit_interval(word.row[row][l]) - 0.5f;
-    in_order(uniform, z);
+      for (i64 l = 0; l < calls; ++l) z.row[row][l] = unit_interval(word.row[row][l]) - 0.5f;
+    in_order(uniform, z, calls);
     const i64 width = n - first < kLineDraws ? n - first : kLineDraws;
     for (i64 k = 0; k < width; ++k) v[first + k] = uniform[k];
   }

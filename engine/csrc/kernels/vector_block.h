@@ -21,7 +21,7 @@ struct Mvm {
   MvmPlan plan;
   Converter dac, adc;
   float kappa = 1.0f;
-  bool lines, columns, nonlinear;
+  bool lines, columns, nonlinear, one_hot;
   ArrayView array{}, negative{};
 
   explicit Mvm(const MvmJob& job)
@@ -34,7 +34,8 @@ struct Mvm {
         adc(converter(p.out_bound, p.out_res)),
         lines(lines_differ(p)),
         columns(columns_matter(p)),
-        nonlinear(output_is_bent(p)) {}
+        nonlinear(output_is_bent(p)),
+        one_hot(job.one_hot && !job.transposed && p.inp_noise <= 0.0f && !plan.dithered_inputs) {}
 
   u64 step(i64 sample) const { return job.first_step + (u64)sample; }
 };
@@ -136,13 +137,30 @@ inline void multiply(const Mvm& c, const float* weights, const float* x, float* 
     product(weights, x, y, rows, c.job.in, c.job.out, threads);
 }
 
+// Each vector drives one line: its column of weights for each, with the bits of the whole product.
+inline void pick_columns(const VectorBlock& b, const float* weights, const float* x, float* y) {
+  const i64 n = b.c.n, m = b.c.m;
+  for (i64 i = 0; i < m; ++i)
+    for (i64 k = 0; k < b.rows; ++k) {
+      const i64 line = b.c.job.hot + b.active[k];
+      y[k * m + i] = x[k * n + line] * weights[i * n + line];
+    }
+}
+
+inline void multiply_rows(const VectorBlock& b, const float* weights, const float* x, float* y) {
+  if (b.c.one_hot)
+    pick_columns(b, weights, x, y);
+  else
+    multiply(b.c, weights, x, y, b.rows, b.c.plan.inside);
+}
+
 // The product of inputs that were changed one by one.
 template <class Change>
 inline void multiply_changed(const VectorBlock& b, const float* weights, const float* z, float* y, Change change) {
   each_row(b, [&](i64 k) {
     for (i64 j = 0; j < b.c.n; ++j) b.derived[k * b.c.n + j] = change(z[k * b.c.n + j], j);
   });
-  multiply(b.c, weights, b.derived, y, b.rows, b.c.plan.inside);
+  multiply_rows(b, weights, b.derived, y);
 }
 
 inline void lose_to_wires(const VectorBlock& b, const ArrayView& array, const float* z, float* u) {
@@ -178,7 +196,7 @@ inline void add_weight_noise(const VectorBlock& b, const float* z, float* u, i64
 // One activation of the array with inputs z (rows, n): sums (rows, m).
 inline void activate(const VectorBlock& b, const ArrayView& array, const float* z, float* u, int phase) {
   const Mvm& c = b.c;
-  multiply(c, array.weights, z, u, b.rows, c.plan.inside);
+  multiply_rows(b, array.weights, z, u);
   if (c.plan.wires) lose_to_wires(b, array, z, u);
   if (c.plan.variances) multiply_changed(b, array.variances, z, b.weighted, [](float v, i64) { return v * v; });
   if (!c.columns && c.p.w_noise <= 0.0f) return;

@@ -93,6 +93,12 @@ class Converter(Part):
         """Return weights ``(..., out, in)`` of conductances ``(..., slices, out, in)`` in uS."""
         return self.net(conductances) / scale["scale"]
 
+    def factors(self, scale: Scale) -> list[float] | None:
+        """Return what each slice counts in a weight, weight units per uS; None where it is more than such a sum."""
+        if not isinstance(scale["scale"], float):  # each chip its own
+            return None
+        return [sign * f / scale["scale"] for f in self.significance for sign in (1.0, -1.0)]
+
     def net(self, conductances: torch.Tensor) -> torch.Tensor:
         """Return the weighted differences of the pairs, ``(..., out, in)`` uS."""
         pairs = conductances[..., 0::2, :, :] - conductances[..., 1::2, :, :]

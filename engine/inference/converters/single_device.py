@@ -67,6 +67,10 @@ class SingleDevice(Converter):
         """Return weights ``(..., out, in)`` of ``(..., 1, out, in)``."""
         return (conductances[..., 0, :, :] - self.g_min) / scale["scale"] + scale["offset"]
 
+    def factors(self, scale: Scale) -> list[float] | None:
+        """Return None: there is an offset too."""
+        return None
+
     def net(self, conductances: torch.Tensor) -> torch.Tensor:
         """Return the device's conductance above the middle of its range, ``(..., out, in)`` uS."""
         return conductances[..., 0, :, :] - (self.g_min + self.g_max) / 2

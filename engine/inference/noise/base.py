@@ -114,6 +114,13 @@ class NoiseModel(Part):
         """Return what a read at time t finds, ``(chip, slices, out, in)`` uS; other reads at t have other numbers."""
         raise NotImplementedError(f"{type(self).__name__}.conductances: a noise model must define it.")
 
+    def weights(
+        self, target: torch.Tensor, state: State, t: float, draws: Draws, read_id: int, factors: list[float]
+    ) -> torch.Tensor:
+        """Return the sum of the slices of `conductances` times their factors, ``(chip, out, in)``."""
+        g = self.conductances(target, state, t, draws, read_id)
+        return torch.einsum("ck...,k->c...", g, g.new_tensor(factors))
+
     def state_names(self) -> tuple[str, ...]:
         """Return the names of the arrays of a state, for a forecast of memory."""
         return ("programmed",)
@@ -131,7 +138,7 @@ def programmed_with(target: torch.Tensor, sigma: torch.Tensor, draws: Draws, pro
     """Return targets with a normal error of standard deviation sigma, none below zero: ``(chip, slices, out, in)``."""
     if not sigma.any():
         return target.expand(len(draws.seeds), *draws.shape)
-    return draws.normals(PROGRAM, prog_id).mul_(sigma).add_(target).clamp_(min=0)
+    return draws.errors(target, sigma, "floored", PROGRAM, prog_id)
 
 
 def interpolated(x: torch.Tensor, nodes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -85,18 +85,33 @@ class PowerLawNoise(NoiseModel):
     def exponents(self, target: torch.Tensor, draws: Draws, prog_id: int) -> torch.Tensor:
         """Return the drift exponent of every device, ``(chip, slices, out, in)``."""
         spread = self.nu_std(target) * self.drift_spread_scale
-        nu = draws.normals(DRIFT, prog_id).mul_(spread).add_(self.nu_mean(target))
-        return nu.abs_().mul_(self.drift_scale)
+        nu = draws.errors(self.nu_mean(target), spread, "folded", DRIFT, prog_id)
+        return nu if self.drift_scale == 1 else nu.mul_(self.drift_scale)
 
     def reprogrammed(self, state: State, programmed: torch.Tensor) -> State:
         """Return the state with other programmed conductances and their read noise."""
-        return state | {"programmed": programmed, "read": self.read_share(programmed).mul_(self.read_noise_scale)}
+        share = self.read_share(programmed)
+        return state | {
+            "programmed": programmed,
+            "read": share if self.read_noise_scale == 1 else share.mul_(self.read_noise_scale),
+        }
 
     def conductances(self, target: torch.Tensor, state: State, t: float, draws: Draws, read_id: int) -> torch.Tensor:
         """Return ``(chip, slices, out, in)`` uS at time t."""
+        return self._read(state, t, draws, read_id)
+
+    def weights(
+        self, target: torch.Tensor, state: State, t: float, draws: Draws, read_id: int, factors: list[float]
+    ) -> torch.Tensor:
+        """Return the sum of the slices of `conductances` times their factors, ``(chip, out, in)``, in one pass."""
+        return self._read(state, t, draws, read_id, factors)
+
+    def _read(
+        self, state: State, t: float, draws: Draws, read_id: int, factors: list[float] | None = None
+    ) -> torch.Tensor:
         keys = draws.keys(READ, read_id, time_bits(t)) if self.read_noise_scale > 0 else None
         arrays = state["programmed"], state["nu"], state["read"]
-        return ops.drifted_read(*arrays, self.drift_log(t), self.read_growth(t), keys)
+        return ops.drifted_read(*arrays, self.drift_log(t), self.read_growth(t), keys, factors)
 
     def state_names(self) -> tuple[str, ...]:
         """Return ``programmed``, ``nu``, ``read``."""

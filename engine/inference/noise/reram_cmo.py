@@ -29,7 +29,7 @@ class ReramCmo(NoiseModel):
     Notes
     -----
     The mean shift is the same for all devices: an offset of all weights, not a factor. Compensation by a factor hardly
-    helps; `affine` takes it off. Relaxation is drawn once for each device, so that its way is continuous.
+    helps. Relaxation is drawn once for each device, so that its way is continuous.
     """
 
     title = "CMO/HfOx ReRAM"

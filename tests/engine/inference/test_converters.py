@@ -28,7 +28,7 @@ def test_every_converter_is_found():
     assert converters.names() == ["custom_pair", "dual_pair", "n_pair", "single_device", "single_pair"]
 
 
-@pytest.mark.conformance("I1")
+@pytest.mark.inference_conformance("I1")
 @pytest.mark.parametrize(
     ("name", "key", "slices"),
     [
@@ -47,7 +47,7 @@ def test_conductances_are_those_of_the_table(name, key, slices):
         assert g[k, 1].tolist() == pytest.approx(wanted[row], abs=6e-4 if name == "custom" else 1e-4)
 
 
-@pytest.mark.conformance("I1")
+@pytest.mark.inference_conformance("I1")
 def test_single_device_conductances_are_those_of_the_table():
     g, _ = SingleDevice().to_conductances(W)
     wanted = TABLES["single_device_9_88.2"]
@@ -57,7 +57,7 @@ def test_single_device_conductances_are_those_of_the_table():
     ]
 
 
-@pytest.mark.conformance("I2")
+@pytest.mark.inference_conformance("I2")
 @pytest.mark.parametrize("converter", ALL.values(), ids=ALL.keys())
 @pytest.mark.parametrize("kind", ["normal", "zero", "outlier"])
 def test_round_trip_is_exact(converter, kind):
@@ -73,7 +73,7 @@ def test_round_trip_is_exact(converter, kind):
     assert (converter.to_weights(g, scale) - w).abs().max() <= 1e-6 * max(w.abs().max().item(), 1.0)
 
 
-@pytest.mark.conformance("I3")
+@pytest.mark.inference_conformance("I3")
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -97,7 +97,7 @@ def test_a_table_that_cannot_be_inverted_is_taken_when_asked():
     CustomPair.of([1.0], [[0.0, 9.0, 25.0], [25.0, 0.0, 0.0]], invertibility_test=False)
 
 
-@pytest.mark.conformance("I4")
+@pytest.mark.inference_conformance("I4")
 @pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("value", [0.0, 0.3, -2.0])
 def test_equal_weights_on_single_devices_are_finite_and_read_back(symmetric, value):

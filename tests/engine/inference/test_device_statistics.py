@@ -31,7 +31,7 @@ def state_of(model, r: float) -> dict[str, torch.Tensor]:
     return devices(model, r * model.g_max)[1]
 
 
-@pytest.mark.conformance("I18", "I19", "I20", "I21")
+@pytest.mark.inference_conformance("I18", "I19", "I20", "I21")
 @pytest.mark.parametrize(
     ("r", "mean", "std"),
     [(0, 0.1047, 0.1536), (0.01, 0.2794, 0.2382), (0.05, 1.2499, 0.3587), (0.1, 2.5002, 0.4480)],
@@ -46,13 +46,13 @@ def test_programmed_conductance(r, mean, std):
         assert (g == 0).double().mean() == pytest.approx(0.5, abs=Z * 0.5 / math.sqrt(N))
 
 
-@pytest.mark.conformance("I22")
+@pytest.mark.inference_conformance("I22")
 @pytest.mark.parametrize(("r", "std"), [(0.25, 0.6814), (0.5, 0.9544), (0.75, 1.0750), (0.9, 1.0797), (1, 1.0565)])
 def test_spread_of_programming(r, std):
     assert moments(state_of(Pcm(), r)["programmed"])[1] == pytest.approx(std, rel=0.01)
 
 
-@pytest.mark.conformance("I23", "I24", "I25")
+@pytest.mark.inference_conformance("I23", "I24", "I25")
 @pytest.mark.parametrize(
     ("r", "mean", "std", "tolerance"),
     [(0, 0.1005, 0.0441, 0.01), (0.01, 0.0964, 0.0438, 0.015), (0.03, 0.0793, 0.0369, 0.015),
@@ -63,7 +63,7 @@ def test_drift_exponent(r, mean, std, tolerance):
     assert moments(state_of(Pcm(), r)["nu"]) == pytest.approx((mean, std), rel=tolerance)
 
 
-@pytest.mark.conformance("I26", "I27", "I28")
+@pytest.mark.inference_conformance("I26", "I27", "I28")
 @pytest.mark.parametrize(
     ("r", "tolerance", "rows"),
     [
@@ -83,14 +83,14 @@ def test_conductance_over_time(r, tolerance, rows):
         assert found[1] == pytest.approx(std, rel=0.02), t
 
 
-@pytest.mark.conformance("I29")
+@pytest.mark.inference_conformance("I29")
 @pytest.mark.parametrize(("g", "mean", "std"), [(5.0, 0.0651, 0.0248), (17.5, 0.0400, 0.0149)])
 def test_tabulated_exponent(g, mean, std):
     model = Tabulated(g_lst=[0.0, 10.0, 25.0], nu_mean_lst=[0.08, 0.05, 0.03], nu_std_lst=[0.03, 0.02, 0.01])
     assert moments(devices(model, g)[1]["nu"]) == pytest.approx((mean, std), rel=0.02)
 
 
-@pytest.mark.conformance("I30")
+@pytest.mark.inference_conformance("I30")
 def test_state_independent_over_time():
     read, state = devices(StateIndependent(), 12.5)
     assert moments(state["nu"]) == pytest.approx((0.1008, 0.0482), rel=0.02)
@@ -98,7 +98,7 @@ def test_state_independent_over_time():
         assert moments(read(t) / 12.5) == pytest.approx((mean, std), rel=0.02), t
 
 
-@pytest.mark.conformance("I31", "I32")
+@pytest.mark.inference_conformance("I31", "I32")
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
@@ -115,13 +115,13 @@ def test_hermes_over_time(name, rows):
         assert found[1] == pytest.approx(std, rel=0.03), t
 
 
-@pytest.mark.conformance("I33")
+@pytest.mark.inference_conformance("I33")
 @pytest.mark.parametrize(("r", "mean", "std"), [(0.1, 0.0719, 0.0253), (0.5, 0.0564, 0.0121), (1, 0.0174, 0.0055)])
 def test_hermes_exponent(r, mean, std):
     assert moments(state_of(noise.get("hermes_one")(), r)["nu"]) == pytest.approx((mean, std), rel=0.02)
 
 
-@pytest.mark.conformance("I34", "I35")
+@pytest.mark.inference_conformance("I34", "I35")
 def test_cmo_over_time():
     """Programmed exactly, as the peer's numbers are; means to 0.01 uS."""
     read, _ = devices(ReramCmo(acceptance="2 %", prog_noise_scale=0.0), 50.0)
@@ -133,7 +133,7 @@ def test_cmo_over_time():
         assert found[1] == pytest.approx(std, rel=0.02), t
 
 
-@pytest.mark.conformance("I36")
+@pytest.mark.inference_conformance("I36")
 @pytest.mark.parametrize(
     ("window", "rows"),
     [
@@ -153,7 +153,7 @@ def test_cmo_programming(window, rows):
             assert moments(devices(model, g)[1]["programmed"])[1] == pytest.approx(std, rel=0.02)
 
 
-@pytest.mark.conformance("I37")
+@pytest.mark.inference_conformance("I37")
 @pytest.mark.parametrize(("t", "r", "std"), [(1.0, 0.25, 2.258), (DAY, 0.5, 3.909)])
 @pytest.mark.parametrize("peer_compat", [False, True])
 def test_reram_array_spread(t, r, std, peer_compat):
@@ -162,7 +162,7 @@ def test_reram_array_spread(t, r, std, peer_compat):
     assert moments(read(t))[1] == pytest.approx(std, rel=0.02)
 
 
-@pytest.mark.conformance("I38")
+@pytest.mark.inference_conformance("I38")
 @pytest.mark.parametrize("name", ["pcm", "reram_cmo", "reram_wan"])
 def test_what_programming_left_stays_with_a_device(name):
     """Without read noise. ReRAM adds a second draw between an hour and a day: above 0.9 there."""
@@ -172,7 +172,7 @@ def test_what_programming_left_stays_with_a_device(name):
     assert both > (0.9 if name == "reram_wan" else 0.95)
 
 
-@pytest.mark.conformance("I39")
+@pytest.mark.inference_conformance("I39")
 def test_relaxation_at_two_times_is_correlated_as_a_partly_kept_walk():
     """kappa times the ratio of the spreads; 100,000 devices, 4 standard errors are 0.01."""
     model = LogTimeRelaxation()

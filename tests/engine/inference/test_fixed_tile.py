@@ -66,27 +66,27 @@ def test_the_tile_is_the_peers():
     assert (w.double() ** 2).sum().item() == pytest.approx(checks["sum_sq"], rel=1e-6)
 
 
-@pytest.mark.conformance("I40")
+@pytest.mark.inference_conformance("I40")
 def test_slope_uncompensated():
     wanted = TILE["pcm_single_pair"]["slope"]
     assert column(course("none", "peer"), "slope") == pytest.approx(wanted, abs=0.003)
     assert column(course("none", "separate"), "slope") == pytest.approx(wanted, abs=0.006)
 
 
-@pytest.mark.conformance("I41")
+@pytest.mark.inference_conformance("I41")
 def test_relative_error_uncompensated():
     wanted = TILE["pcm_single_pair"]["relerr_uncompensated"]
     assert column(course("none", "peer"), "error") == pytest.approx(wanted, abs=0.004)
 
 
-@pytest.mark.conformance("I42")
+@pytest.mark.inference_conformance("I42")
 def test_alpha_of_a_perfect_readout():
     assert close(column(course("global", "peer"), "alpha"), TILE["pcm_single_pair"]["alpha_global"], 0.005)
     assert close(column(course("global", "separate"), "alpha"), OWN["separate_fixed_scale"]["alpha"], 0.01)
     assert close(column(course("ideal_readout", "separate"), "alpha"), OWN["separate_fixed_scale"]["alpha"], 0.01)
 
 
-@pytest.mark.conformance("I43")
+@pytest.mark.inference_conformance("I43")
 @pytest.mark.parametrize(
     ("state", "own"),
     [("peer", "merged_rescaled"), ("merged", "merged_fixed_scale"), ("separate", "separate_fixed_scale")],
@@ -98,20 +98,20 @@ def test_relative_error_global(state, own):
         assert found == pytest.approx(TILE["pcm_single_pair"]["relerr_global"], abs=0.004)
 
 
-@pytest.mark.conformance("I44", "I45")
+@pytest.mark.inference_conformance("I44", "I45")
 def test_exact_reference():
     rows = course("exact_reference", "peer")
     assert close(column(rows, "alpha"), TILE["pcm_single_pair"]["alpha_exact_reference"], 0.01)
     assert column(rows, "error") == pytest.approx(TILE["pcm_single_pair"]["relerr_exact_reference"], abs=0.004)
 
 
-@pytest.mark.conformance("I46")
+@pytest.mark.inference_conformance("I46")
 def test_relative_error_per_column():
     wanted = TILE["pcm_single_pair"]["relerr_per_column"]
     assert column(course("per_column", "peer"), "error") == pytest.approx(wanted, abs=0.004)
 
 
-@pytest.mark.conformance("I47", "I48", "I49")
+@pytest.mark.inference_conformance("I47", "I48", "I49")
 def test_standard_forward():
     """Readout and products through the standard model's converters and noise; four chips, 128 of the inputs."""
     w, x = fixed_tile()
@@ -131,7 +131,7 @@ def test_standard_forward():
     assert bare == pytest.approx(wanted["mvm_none"], abs=0.006)
 
 
-@pytest.mark.conformance("I50", "I51")
+@pytest.mark.inference_conformance("I50", "I51")
 @pytest.mark.parametrize(("pairs", "key"), [((1.0, 3.0), "pcm_dual_1_3"), ((1.0, 1.0), "pcm_dual_1_1")])
 def test_two_pairs(pairs, key):
     rows = course("global", "peer", "pcm", pairs)
@@ -140,13 +140,13 @@ def test_two_pairs(pairs, key):
         assert column(rows, "slope") == pytest.approx(TILE[key]["slope"], abs=0.003)
 
 
-@pytest.mark.conformance("I52")
+@pytest.mark.inference_conformance("I52")
 @pytest.mark.parametrize(("model", "key"), [("hermes_one", "hermes_1"), ("hermes_two", "hermes_2")])
 def test_hermes(model, key):
     assert column(course("global", "peer", model), "error") == pytest.approx(TILE[key]["relerr_global"], abs=0.006)
 
 
-@pytest.mark.conformance("I53")
+@pytest.mark.inference_conformance("I53")
 @pytest.mark.parametrize(("window", "key"), [("0.2 %", "acceptance_0.2pct"), ("2 %", "acceptance_2pct")])
 def test_cmo(window, key):
     """One device a weight; 3 %, and the two digits of the smallest number."""
@@ -159,7 +159,7 @@ def test_cmo(window, key):
     assert found == pytest.approx(TILE["cmo"][key]["relerr_none"], rel=0.03)
 
 
-@pytest.mark.conformance("I54")
+@pytest.mark.inference_conformance("I54")
 def test_reram_array():
     w, _ = fixed_tile()
     tile = programmed(w, recipe(ReramWan(peer_compat=True), **PEER))
@@ -172,7 +172,7 @@ def test_reram_array():
     assert close(slopes, TILE["reram_array_2d"]["g_max40_slope"], 0.02)
 
 
-@pytest.mark.conformance("I55")
+@pytest.mark.inference_conformance("I55")
 @pytest.mark.parametrize(("t", "same"), [(1.0, 0.596), (3600.0, 0.598), (DAY, 0.638)])
 def test_residuals_of_two_reads_share_the_programming(t, same):
     """The peer's .598 / .025; two chips of one programming number are two programmings."""
@@ -187,13 +187,13 @@ def test_residuals_of_two_reads_share_the_programming(t, same):
     assert abs(of(residuals[0][0], residuals[0][1])) < 0.06
 
 
-@pytest.mark.conformance("I56")
+@pytest.mark.inference_conformance("I56")
 def test_alpha_makes_up_for_the_slope():
     row = course("global", "peer")[-1]
     assert row["alpha"] * row["slope"] == pytest.approx(1.0007, abs=0.02)
 
 
-@pytest.mark.conformance("I57", "I58")
+@pytest.mark.inference_conformance("I57", "I58")
 def test_noise_and_wires_of_a_product():
     """20,000 products, 128 outputs: the spread of the mean ratio is 0.0005."""
     import numpy as np
@@ -209,29 +209,29 @@ def test_noise_and_wires_of_a_product():
         "bound_management": "none",
     }
     noisy = IOParameters(w_noise=0.0175, w_noise_type="pcm_read", **bare).pack()
-    y = ops.chip_products(noisy, w[None], x.expand(20_000, -1).contiguous(), [1], [2], [0])[0]
+    y = ops.ChipProducts(noisy, [1], [2], [0])(w[None], x.expand(20_000, -1).contiguous())[0]
     formula = 0.0175 * (w.abs() @ x**2).sqrt()
     assert (y.std(0) / formula).mean().item() == pytest.approx(1.0, abs=0.02)
     wires = IOParameters(ir_drop=1.0, ir_drop_g_ratio=1 / (0.35 * 5e-6), **bare).pack()
-    lost = ops.chip_products(wires, w[None], x[None], [1], [2], [0])[0, 0] - w @ x
+    lost = ops.ChipProducts(wires, [1], [2], [0])(w[None], x[None])[0, 0] - w @ x
     assert (lost.norm() / (w @ x).norm()).item() == pytest.approx(1.0699e-3, abs=1e-5)
 
 
-@pytest.mark.conformance("I63")
+@pytest.mark.inference_conformance("I63")
 @pytest.mark.parametrize(
     ("rates", "bare", "repaired"),
     [({"p_low": 0.01}, 0.100, 0.100), ({"p_high": 0.01}, 0.513, 0.100), ({"p_random": 0.01}, 0.290, 0.054)],
 )
 def test_stuck_devices_and_repair(rates, bare, repaired):
-    """1 % of the devices, else exact, 20 chips; 0.01 of the relative error."""
+    """1 % of the devices, else exact, 10 chips; 0.01 of the relative error."""
     w, _ = fixed_tile()
     exact = Pcm(prog_noise_scale=0.0, read_noise_scale=0.0, drift_scale=0.0)
     for repair, wanted in ((False, bare), (True, repaired)):
-        tile = programmed(w, recipe(exact, faults=stuck(**rates, repair=repair)), chips=20)
+        tile = programmed(w, recipe(exact, faults=stuck(**rates, repair=repair)), chips=10)
         assert relative_error(tile).mean().item() == pytest.approx(wanted, abs=0.01)
     report = tile.stuck.report()
-    assert report["lost_pairs"] == pytest.approx(65536 * 1e-4, abs=4 * (65536e-4 / 20) ** 0.5)
-    assert report["share"] == pytest.approx(0.01, abs=4 * (0.01 / 65536 / 40) ** 0.5)
+    assert report["lost_pairs"] == pytest.approx(65536 * 1e-4, abs=4 * (65536e-4 / 10) ** 0.5)
+    assert report["share"] == pytest.approx(0.01, abs=4 * (0.01 / 65536 / 20) ** 0.5)
 
 
 def test_stuck_devices_keep_their_level_unless_their_noise_is_asked_for():

@@ -24,14 +24,8 @@ R = torch.tensor(FORMULA["r"])
 CURVES = {"sigma_prog_uS": "programming_sigma", "nu_mean": "nu_mean", "nu_std": "nu_std", "Q": "read_share"}
 
 
-@pytest.mark.parametrize(
-    ("model", "key"),
-    [
-        pytest.param("pcm", "pcm", marks=pytest.mark.conformance("I5")),
-        pytest.param("hermes_one", "hermes_1", marks=pytest.mark.conformance("I6")),
-        pytest.param("hermes_two", "hermes_2", marks=pytest.mark.conformance("I6")),
-    ],
-)
+@pytest.mark.inference_conformance("I5", "I6")
+@pytest.mark.parametrize(("model", "key"), [("pcm", "pcm"), ("hermes_one", "hermes_1"), ("hermes_two", "hermes_2")])
 @pytest.mark.parametrize(("column", "method"), CURVES.items())
 def test_curve_equals_the_table(model, key, column, method):
     """To 1e-5: the table's six digits."""
@@ -40,7 +34,7 @@ def test_curve_equals_the_table(model, key, column, method):
     assert found.tolist() == pytest.approx(FORMULA[key][column], rel=1e-5)
 
 
-@pytest.mark.conformance("I7")
+@pytest.mark.inference_conformance("I7")
 @pytest.mark.parametrize(("t", "key"), [(1.0, "1 s"), (DAY, "1 d"), (2 * DAY, "2 d")])
 def test_reram_array_deviation_equals_the_table(t, key):
     table = FORMULA["reram_array_2d"]
@@ -56,7 +50,7 @@ def test_reram_array_deviation_scales_with_g_max_and_lies_between_times():
     assert middle == pytest.approx((wide.deviation(20 * full, 1.0) + wide.deviation(20 * full, DAY)).item() / 2)
 
 
-@pytest.mark.conformance("I8")
+@pytest.mark.inference_conformance("I8")
 @pytest.mark.parametrize("g", [9, 20, 50, 88])
 def test_cmo_moments_equal_the_table(g):
     model, table = ReramCmo(), FORMULA["cmo_hfox"]
@@ -67,7 +61,7 @@ def test_cmo_moments_equal_the_table(g):
         assert found == pytest.approx([mean, relaxation, read, total], abs=1e-4)
 
 
-@pytest.mark.conformance("I9")
+@pytest.mark.inference_conformance("I9")
 def test_sonos_moments_equal_the_table():
     model, table = Sonos(), FORMULA["crosssim"]["sonos"]
     current = torch.tensor(table["I_nA"], dtype=torch.float32)
@@ -79,7 +73,7 @@ def test_sonos_moments_equal_the_table():
     assert not model.mean_drift(current, 0.0).any()
 
 
-@pytest.mark.conformance("I10")
+@pytest.mark.inference_conformance("I10")
 @pytest.mark.parametrize(("name", "key"), [("pcm_joshi", "pcm_sigma"), ("rram_wan_second", "rram_1s_sigma")])
 def test_crosssim_programming_errors_equal_the_table(name, key):
     table = FORMULA["crosssim"][key]
@@ -87,25 +81,25 @@ def test_crosssim_programming_errors_equal_the_table(name, key):
     assert found.tolist() == pytest.approx(table["v"], abs=1e-4)
 
 
-@pytest.mark.conformance("I10")
+@pytest.mark.inference_conformance("I10")
 def test_hfo2_programming_error_is_the_published_line_and_reset_devices_have_none():
     found = noise.get("rram_milo")().programming_sigma(torch.tensor([0.0, 50.0, 225.0]))
     assert found.tolist() == pytest.approx([0.0, 4.326971, 2.733246], rel=1e-5)
 
 
-@pytest.mark.conformance("I11")
+@pytest.mark.inference_conformance("I11")
 def test_drift_factor_equals_the_table():
     found = [Pcm().drift_factor(0.05, t) for t in TIMES]
     assert found == pytest.approx([1, 0.99756, 0.77111, 0.65799, 0.55510, 0.48990], abs=1e-5)
 
 
-@pytest.mark.conformance("I12")
+@pytest.mark.inference_conformance("I12")
 def test_growth_of_the_read_noise_equals_the_table():
     found = [Pcm().read_growth(t) for t in TIMES]
     assert found == pytest.approx(list(FORMULA["pcm"]["sqrt_log"].values()), rel=1e-5)
 
 
-@pytest.mark.conformance("I13")
+@pytest.mark.inference_conformance("I13")
 @pytest.mark.parametrize("name", ["pcm", "hermes_one", "state_independent", "tabulated", "log_time_relaxation"])
 def test_without_noise_and_drift_weights_stay(name):
     w, _ = fixed_tile()
@@ -116,7 +110,7 @@ def test_without_noise_and_drift_weights_stay(name):
         assert (tile.weights - w).abs().max() <= 1e-6
 
 
-@pytest.mark.conformance("I14")
+@pytest.mark.inference_conformance("I14")
 def test_uniform_drift_is_a_factor_that_compensation_takes_back():
     """With one exponent for all: 1e-6 of the largest weight, single precision."""
     w, _ = fixed_tile()
@@ -129,7 +123,7 @@ def test_uniform_drift_is_a_factor_that_compensation_takes_back():
         assert relative_error(tile).max() <= 1e-6
 
 
-@pytest.mark.conformance("I15")
+@pytest.mark.inference_conformance("I15")
 def test_programming_error_scales_with_g_max_unless_fixed():
     full = torch.tensor([10.0])
     assert Pcm(g_max=10.0).programming_sigma(full).item() == pytest.approx(0.42215, abs=5e-6)
@@ -139,7 +133,7 @@ def test_programming_error_scales_with_g_max_unless_fixed():
     assert reference == pytest.approx(1.05538 / 5, rel=1e-6)
 
 
-@pytest.mark.conformance("I16")
+@pytest.mark.inference_conformance("I16")
 @pytest.mark.parametrize(
     ("model", "t", "said"),
     [
@@ -157,7 +151,7 @@ def test_time_without_statistics_is_refused(model, t, said):
         tile.drift_to(t)
 
 
-@pytest.mark.conformance("I16")
+@pytest.mark.inference_conformance("I16")
 @pytest.mark.parametrize(
     ("make", "said"),
     [
