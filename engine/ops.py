@@ -408,7 +408,6 @@ def step(
     return mean, spread
 
 
-
 def device_normals(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
     """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed: normals ``(seeds, rows, count)``."""
     return _device_draws(keys, rows, count, device, normal=True)

@@ -40,7 +40,9 @@ def add_parts(parser: argparse.ArgumentParser, cls: type[Experiment], *, left_ou
     """Add one option per parameter of an experiment without device, and ``--set`` for what its parts hold."""
     _add_options(parser, cls, ("seed", *left_out))
     parts = ", ".join(f"{name}.…" for name in _parts(cls))
-    parser.add_argument("--set", action="append", default=[], metavar="PART.NAME=VALUE", help=PART_HELP.format(parts=parts))
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PART.NAME=VALUE", help=PART_HELP.format(parts=parts)
+    )
 
 
 def _add_options(parser: argparse.ArgumentParser, cls: type[Experiment], left_out: Sequence[str]) -> None:
@@ -137,7 +139,9 @@ def changed(options: argparse.Namespace, base: Kind, **given: Any) -> Kind:
     for assignment in options.set:
         part, name, value = _assignment(assignment, list(changes), "")
         if getattr(base, part) is None:
-            raise ParameterError(f"--set {assignment}: there is no {part} (allowed: parts that are there). Choose one first.")
+            raise ParameterError(
+                f"--set {assignment}: there is no {part} (allowed: parts that are there). Choose one first."
+            )
         changes[part][name] = value
     nested = {part: getattr(base, part).copy(**values) for part, values in changes.items() if values}
     return base.copy(**nested) if nested else base

@@ -75,5 +75,5 @@ def test_rows_on_exact_tiles_give_the_digital_features():
 def test_wrong_features_are_refused(arguments, error, text):
     with pytest.raises(error, match=text):
         RandomFeatures(*arguments)
-    with pytest.raises(ParameterError, match="RandomFeatures.gamma = 0"):
+    with pytest.raises(ParameterError, match=r"RandomFeatures.gamma = 0"):
         RandomFeatures(4, 4, gamma=0)
