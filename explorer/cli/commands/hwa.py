@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             _write_state(experiment, options.weights)
     options.preset = options.network  # what a kept run is called
     rows = summary(ds)
-    result = {"network": options.network, "recipe": options.recipe, "times_s": list(ds.time.values), "rows": rows}
+    result = {"network": options.network, "recipe": options.recipe, "times_s": ds.time.values.tolist(), "rows": rows}
     result |= output.provenance(ds) | output.save(ds, experiment, options)
     output.deliver(result, _text(ds, rows, options), options.json)
     return 0
