@@ -123,13 +123,19 @@ def _block(key: int, number: int, size: int, sampling: str) -> torch.Tensor:
         orthogonal = orthogonal * torch.sign(torch.diagonal(r))  # every orthogonal matrix alike
         lengths = _normal(key, 2 * number + 1, (size, size)).double().norm(dim=1)
         return (lengths[:, None] * orthogonal).float()
-    from scipy.linalg import hadamard
-
-    h = torch.tensor(hadamard(size) / math.sqrt(size), dtype=torch.float32)
+    h = _hadamard(size)
     product = torch.eye(size)
     for k in range(3):
         product = product @ h * torch.sign(_normal(key, 3 * number + k, (size,)))
     return math.sqrt(size) * product
+
+
+def _hadamard(size: int) -> torch.Tensor:
+    """Return Sylvester's matrix over the root of its size, a power of two: orthogonal, entries of one magnitude."""
+    h = torch.ones(1, 1)
+    while len(h) < size:
+        h = torch.cat([torch.cat([h, h], 1), torch.cat([h, -h], 1)])
+    return h / math.sqrt(size)
 
 
 def _normal(key: int, number: int, shape: tuple[int, ...], truncate: bool = False) -> torch.Tensor:

@@ -25,6 +25,7 @@ ORDER = [
     ("engine.presets",),
     ("engine.tiles",),
     ("engine.nn",),
+    ("engine.recipes", "engine.inference"),
     ("engine.optim",),
     ("explorer.networks", "explorer.fitting", "explorer.palette", "explorer.durations"),
     ("explorer.experiments",),
