@@ -36,24 +36,20 @@ def small(**changes) -> HardwareAwareTraining:
     return found.copy(schedule=found.schedule.copy(epochs=2), modifier=changes.get("modifier", AddNormal()))
 
 
-@pytest.mark.slow
 def test_acceptance_in_small_hardware_aware_training_beats_the_direct_network():
-    """The full experiment is `python -m bench.hardware_aware`; here one training, from the shipped weights, 15 epochs.
+    """The full experiment is `python -m bench.hardware_aware`; here one training, from the shipped weights, 10 epochs.
 
-    Ten chips, seed 0. Full run: 6.0 points at one year, 3 trainings x 10 chips; half of its demand of 4 for a third of
-    the epochs. The digital score of the shipped weights is 95.1 %: 90 % is far above what chance would let pass.
+    Ten chips, seed 0. Full run: 6.0 points at one year, 3 trainings x 10 chips x 40 epochs, demanded are 4; here half of
+    that. 90 % at one second is below the full run's demand of 91.5 for a mean over trainings of 93.6 +- 1.5.
     """
     experiment = HardwareAwareTraining.by_recipe("standard_aimc", network="mlp-digits-deep", n_chips=10, control=False)
-    experiment = experiment.copy(modifier=AddNormal(std_dev=0.06), schedule=experiment.schedule.copy(epochs=15))
+    experiment = experiment.copy(modifier=AddNormal(std_dev=0.06), schedule=experiment.schedule.copy(epochs=10))
     ds = experiment.run()
     mean = ds.accuracy.mean(("training", "chip"))
     assert mean.sel(variant="hardware_aware", time=1.0) > 0.9
     assert mean.sel(variant="hardware_aware", time=YEAR) - mean.sel(variant="direct", time=YEAR) > 0.02
     spread = ds.accuracy.std("chip").mean("training")
     assert spread.sel(variant="hardware_aware", time=YEAR) < spread.sel(variant="direct", time=YEAR)
-    uncompensated = experiment.copy(compensation="none", schedule=experiment.schedule.copy(epochs=1)).run()
-    lost = mean.sel(variant="direct", time=YEAR) - uncompensated.accuracy.sel(variant="direct", time=YEAR).mean()
-    assert lost > 0.4
 
 
 def test_result_is_named_in_full_and_repeats_bit_by_bit():
