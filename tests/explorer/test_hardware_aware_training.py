@@ -39,8 +39,8 @@ def small(**changes) -> HardwareAwareTraining:
 def test_acceptance_in_small_hardware_aware_training_beats_the_direct_network():
     """The full experiment is `python -m bench.hardware_aware`; here one training, from the shipped weights, 10 epochs.
 
-    Ten chips, seed 0. Full run: 6.0 points at one year, 3 trainings x 10 chips x 40 epochs, demanded are 4; here half of
-    that. 90 % at one second is below the full run's demand of 91.5 for a mean over trainings of 93.6 +- 1.5.
+    Ten chips, seed 0. Full run: 6.0 points at one year, 3 trainings x 10 chips x 40 epochs, demanded are 4; here half
+    of that. 90 % at one second is below the full run's demand of 91.5 for a mean over trainings of 93.6 +- 1.5.
     """
     experiment = HardwareAwareTraining.by_recipe("standard_aimc", network="mlp-digits-deep", n_chips=10, control=False)
     experiment = experiment.copy(modifier=AddNormal(std_dev=0.06), schedule=experiment.schedule.copy(epochs=10))
