@@ -120,7 +120,12 @@ def nets(seed: int, digital: Schedule = DIGITAL, further: Schedule = FURTHER) ->
         return fine_tune(model, lesson(), hardware_aware(own, batches))
 
     control = fine_tune(copy.deepcopy(first), lesson())
-    made = {"direct": mapped(first), "control": mapped(control), "HWA": aware(None), "HWA .06": aware(AddNormal(std_dev=0.06))}
+    made = {
+        "direct": mapped(first),
+        "control": mapped(control),
+        "HWA": aware(None),
+        "HWA .06": aware(AddNormal(std_dev=0.06)),
+    }
     return {"digital": first} | made
 
 
@@ -147,6 +152,7 @@ def criteria(found: Found) -> list[tuple[str, str, bool]]:
     spreads = found.spread("HWA .06", "global"), found.spread("direct", "global")
     pairs = {n: mean(n, "two pairs") - mean(n, "global") for n in ("direct", "HWA .06")}
     still = mean("HWA .06", "no drift")
+    fall = still[3] - still[0]
     return [
         ("A1 floating point, 92.2 to 95.2", f"{fp:.2f}", abs(fp - 93.7) <= 1.5),
         ("A2 direct, 1 y, 76 to 89", f"{direct[3]:.2f}", 76 <= direct[3] <= 89),
@@ -160,7 +166,7 @@ def criteria(found: Found) -> list[tuple[str, str, bool]]:
         ("A8 two pairs - one, >= -.3 at all times and >= .5 at 1 y",
          "; ".join(f"{n} {_numbers(d)}" for n, d in pairs.items()),
          all(d.min() >= -0.3 and d[3] >= 0.5 for d in pairs.values())),
-        ("A9 HWA .06 without drift, 1 y within .8 of 1 s", f"{still[3] - still[0]:.2f}", abs(still[3] - still[0]) <= 0.8),
+        ("A9 HWA .06 without drift, 1 y within .8 of 1 s", f"{fall:.2f}", abs(fall) <= 0.8),
         ("A10 at most 180 s of processor time", f"{found.seconds:.0f} s", found.seconds <= 180),
     ]  # fmt: skip
 
@@ -176,7 +182,9 @@ def report(found: Found) -> str:
     lines.append(f"{'':30}" + "".join(head) + "   mean +- over chips [between trainings], percent")
     for row, (_, peer) in ROWS.items():
         ours = zip(found.mean(*row), found.spread(*row), found.between(*row), strict=True)
-        cells = [f"{m:8.2f} +-{s:5.2f} [{b:4.2f}] {p:6.2f}+-{q:5.2f}" for (m, s, b), (p, q) in zip(ours, peer, strict=True)]
+        cells = [
+            f"{m:8.2f} +-{s:5.2f} [{b:4.2f}] {p:6.2f}+-{q:5.2f}" for (m, s, b), (p, q) in zip(ours, peer, strict=True)
+        ]
         lines.append(f"{', '.join(row):30}" + " ".join(cells))
     lines += [f"{'pass' if met else 'FAIL'}  {text}: {what}" for text, what, met in criteria(found)]
     return "\n".join(lines)
@@ -195,7 +203,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         kept = {", ".join(row): values.tolist() for row, values in found.chips.items()}
         checks = [{"criterion": text, "found": what, "met": bool(met)} for text, what, met in criteria(found)]
-        record = {"machine": machine(), "digital": found.digital, "chips": kept, "seconds": found.seconds, "criteria": checks}
+        record = {
+            "machine": machine(),
+            "digital": found.digital,
+            "chips": kept,
+            "seconds": found.seconds,
+            "criteria": checks,
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n")
     return 0 if all(met for _, _, met in criteria(found)) else 1
 

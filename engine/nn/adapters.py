@@ -140,13 +140,17 @@ def add_adapters(
     chosen = {n: m for n, m in layers.items() if any(fits(n, p) for p in patterns)}
     taken = [n for n, m in chosen.items() if isinstance(m, AdaptedLinear) and name in m.adapters]
     if taken:
-        raise ParameterError(say("add_adapters.name", name, f"is there already, in {taken[0]}", "a new name", "Choose one."))
+        raise ParameterError(
+            say("add_adapters.name", name, f"is there already, in {taken[0]}", "a new name", "Choose one.")
+        )
     kept = [p for n, p in model.named_parameters() if any(fits(n, pattern) for pattern in train)]
     _freeze(model)
     for layer_name, layer in chosen.items():
         adapted = layer if isinstance(layer, AdaptedLinear) else _wrap(model, layer_name, layer)
         base = adapted.base
-        own = LowRank(base.in_features, base.out_features, rank, alpha, dropout, derive_seed(seed, "adapter", layer_name))
+        own = LowRank(
+            base.in_features, base.out_features, rank, alpha, dropout, derive_seed(seed, "adapter", layer_name)
+        )
         adapted.adapters[name] = own.to(base.tiles[0].torch_device)
     use_adapter(model, name)
     for parameter in kept:
@@ -202,9 +206,7 @@ def use_adapter(model: nn.Module, name: str | None) -> None:
     known = sorted({n for m in layers.values() for n in m.adapters})
     if name is not None and name not in known:
         hint = near_miss(name, known) or " Add it with add_adapters."
-        raise ParameterError(
-            say("use_adapter.name", name, "is unknown", ", ".join(known) or "none", hint.strip())
-        )
+        raise ParameterError(say("use_adapter.name", name, "is unknown", ", ".join(known) or "none", hint.strip()))
     for layer in layers.values():
         layer.active = name if name in layer.adapters else None
 
@@ -234,7 +236,8 @@ def load_adapter(model: nn.Module, state: dict[str, Any], name: str = "default")
     for layer_name, saved in state.items():
         if layer_name not in layers:
             raise ParameterError(
-                say("load_adapter", layer_name, "is no analog linear layer here", ", ".join(layers), "Load it into the model it was made for.")
+                say("load_adapter", layer_name, "is no analog linear layer here", ", ".join(layers),
+                    "Load it into the model it was made for.")
             )  # fmt: skip
         layer = layers[layer_name]
         base = layer.base if isinstance(layer, AdaptedLinear) else layer

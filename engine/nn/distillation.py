@@ -49,10 +49,18 @@ def distillation_loss(
     True
     """
     if not temperature > 0:
-        raise ParameterError(say("distillation_loss.temperature", temperature, "must be positive", "above 0", "Give 4."))
+        raise ParameterError(
+            say("distillation_loss.temperature", temperature, "must be positive", "above 0", "Give 4.")
+        )
     if not 0 <= share <= 1 or (share < 1 and labels is None):
         raise ParameterError(
-            say("distillation_loss.share", share, "is no share, or needs labels", "0 .. 1; 1 without labels", "Give 0.9.")
+            say(
+                "distillation_loss.share",
+                share,
+                "is no share, or needs labels",
+                "0 .. 1; 1 without labels",
+                "Give 0.9.",
+            )
         )
     soft = functional.kl_div(
         (student / temperature).log_softmax(-1), (teacher.detach() / temperature).softmax(-1), reduction="batchmean"

@@ -69,7 +69,13 @@ class HardwareAware:
     ):
         if isinstance(ramp_batches, bool) or not isinstance(ramp_batches, int) or ramp_batches < 0:
             raise ParameterError(
-                say("HardwareAware.ramp_batches", ramp_batches, "must be a whole number", "0, 1, ...", "Give 0 for none.")
+                say(
+                    "HardwareAware.ramp_batches",
+                    ramp_batches,
+                    "must be a whole number",
+                    "0, 1, ...",
+                    "Give 0 for none.",
+                )
             )
         if not 0 <= ramp_start <= 1:
             raise ParameterError(

@@ -44,8 +44,8 @@ class RandomFeatures(nn.Module):
     Notes
     -----
     Omega is never trained: programming noise only perturbs which directions were drawn. Source: Kernel approximation
-    using analog in-memory computing, Nature Machine Intelligence 2024. Normal entries are truncated at 3 standard deviations for
-    ``rbf`` with ``rff``, as in its code.
+    using analog in-memory computing, Nature Machine Intelligence 2024. Normal entries are truncated at 3 standard
+    deviations for ``rbf`` with ``rff``, as in its code.
 
     Examples
     --------
@@ -71,7 +71,9 @@ class RandomFeatures(nn.Module):
         _check(inputs, features, kernel, sampling, gamma)
         self.kernel, self.sampling, self.gamma = kernel, sampling, gamma
         scale = math.sqrt(2 * gamma) if kernel == "rbf" else 1.0
-        omega = scale * directions(inputs, features, sampling, seed=seed, truncate=kernel == "rbf" and sampling == "rff")
+        omega = scale * directions(
+            inputs, features, sampling, seed=seed, truncate=kernel == "rbf" and sampling == "rff"
+        )
         if config is None:
             self.projection = nn.Linear(inputs, features, bias=False)
             with torch.no_grad():
@@ -121,13 +123,19 @@ def _block(key: int, number: int, size: int, sampling: str) -> torch.Tensor:
         orthogonal = orthogonal * torch.sign(torch.diagonal(r))  # every orthogonal matrix alike
         lengths = _normal(key, 2 * number + 1, (size, size)).double().norm(dim=1)
         return (lengths[:, None] * orthogonal).float()
-    from scipy.linalg import hadamard
-
-    h = torch.tensor(hadamard(size) / math.sqrt(size), dtype=torch.float32)
+    h = _hadamard(size)
     product = torch.eye(size)
     for k in range(3):
         product = product @ h * torch.sign(_normal(key, 3 * number + k, (size,)))
     return math.sqrt(size) * product
+
+
+def _hadamard(size: int) -> torch.Tensor:
+    """Return Sylvester's matrix over the root of its size, a power of two: orthogonal, entries of one magnitude."""
+    h = torch.ones(1, 1)
+    while len(h) < size:
+        h = torch.cat([torch.cat([h, h], 1), torch.cat([h, -h], 1)])
+    return h / math.sqrt(size)
 
 
 def _normal(key: int, number: int, shape: tuple[int, ...], truncate: bool = False) -> torch.Tensor:
@@ -145,9 +153,13 @@ def _normal(key: int, number: int, shape: tuple[int, ...], truncate: bool = Fals
 def _check(inputs: int, features: int, kernel: str, sampling: str, gamma: float) -> None:
     for name, value in (("inputs", inputs), ("features", features)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ShapeError(f"RandomFeatures.{name} = {value!r}: must be a whole number (allowed: 1, 2, ...). Give at least 1.")
+            raise ShapeError(
+                f"RandomFeatures.{name} = {value!r}: must be a whole number (allowed: 1, 2, ...). Give at least 1."
+            )
     for name, value, known in (("kernel", kernel, KERNELS), ("sampling", sampling, SAMPLINGS)):
         if value not in known:
-            raise ParameterError(say(f"RandomFeatures.{name}", value, "is unknown", ", ".join(known), "Choose one of these."))
+            raise ParameterError(
+                say(f"RandomFeatures.{name}", value, "is unknown", ", ".join(known), "Choose one of these.")
+            )
     if not gamma > 0 or not math.isfinite(gamma):
         raise ParameterError(say("RandomFeatures.gamma", gamma, "must be positive", "above 0", "Give 1 / (2 sigma^2)."))

@@ -40,7 +40,9 @@ def add_parts(parser: argparse.ArgumentParser, cls: type[Experiment], *, left_ou
     """Add one option per parameter of an experiment without device, and ``--set`` for what its parts hold."""
     _add_options(parser, cls, ("seed", *left_out))
     parts = ", ".join(f"{name}.…" for name in _parts(cls))
-    parser.add_argument("--set", action="append", default=[], metavar="PART.NAME=VALUE", help=PART_HELP.format(parts=parts))
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PART.NAME=VALUE", help=PART_HELP.format(parts=parts)
+    )
 
 
 def _add_options(parser: argparse.ArgumentParser, cls: type[Experiment], left_out: Sequence[str]) -> None:

@@ -93,9 +93,7 @@ class AdapterTraining(Experiment):
 
     def model(self) -> torch.nn.Module:
         """Return the trained network on tiles, input ranges calibrated, without adapters."""
-        config = TileConfig(
-            _CHIP.device, self.forward, _CHIP.backward, _CHIP.update, self.mapping, self.input_range
-        )
+        config = TileConfig(_CHIP.device, self.forward, _CHIP.backward, _CHIP.update, self.mapping, self.input_range)
         model = convert(self._network.trained(), config, seed=derive_seed(int(self.seed), "adapters")).eval()
         if self.input_range.enable:
             calibrate(model, self._lesson().some(), "cache_quantile", quantile=self.quantile)
@@ -126,7 +124,9 @@ class AdapterTraining(Experiment):
 
         with torch_threads(self._network.threads):
             model = self.model()
-            before = [w.detach().clone() for layer in analog_layers(model).values() for w in layer.analog_weights.values()]
+            before = [
+                w.detach().clone() for layer in analog_layers(model).values() for w in layer.analog_weights.values()
+            ]
             trained = add_adapters(
                 model, int(self.rank), self.alpha, dropout=self.dropout, targets=self.targets, seed=int(self.seed)
             )

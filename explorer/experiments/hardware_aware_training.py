@@ -234,8 +234,16 @@ class _Run:
         """Return all numbers with names and units."""
         own = self.experiment
         told = {
-            "accuracy": (("variant", "training", "time", "chip"), self.accuracy, "Share of test samples right on a chip"),
-            "unprogrammed": (("variant", "training"), self.unprogrammed, "The same before programming: converters only"),
+            "accuracy": (
+                ("variant", "training", "time", "chip"),
+                self.accuracy,
+                "Share of test samples right on a chip",
+            ),
+            "unprogrammed": (
+                ("variant", "training"),
+                self.unprogrammed,
+                "The same before programming: converters only",
+            ),
             "digital": ("training", self.digital, "The same of the trained network in floating point"),
             "loss": (("training", "epoch"), self.curve[0], "Loss of the hardware-aware training, mean over the epoch"),
             "train_accuracy": (("training", "epoch"), self.curve[1], "Share of training samples right in that epoch"),

@@ -92,9 +92,7 @@ class KernelFeatures(Experiment):
 
     def config(self) -> TileConfig:
         """Return the configuration of the tiles that hold the random rows."""
-        return TileConfig(
-            _CHIP.device, self.forward, _CHIP.backward, _CHIP.update, self.mapping, self.input_range
-        )
+        return TileConfig(_CHIP.device, self.forward, _CHIP.backward, _CHIP.update, self.mapping, self.input_range)
 
     def _features(self, k: int, config: TileConfig | None) -> RandomFeatures:
         inputs = networks.get(self.network).data().x_train.shape[1]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ class MlpDigitsDeep(Network):
 
 def _perceptron() -> nn.Module:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(_WIDTHS):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -61,7 +61,9 @@ def test_training_adapters_leaves_analog_weights_as_they_are_bit_for_bit():
     model = mlp(STANDARD)
     before = {n: p.detach().clone() for n, p in model.state_dict(keep_vars=True).items() if isinstance(p, torch.Tensor)}
     trained(model)
-    after = {n.replace(".base", ""): p for n, p in model.state_dict(keep_vars=True).items() if isinstance(p, torch.Tensor)}
+    after = {
+        n.replace(".base", ""): p for n, p in model.state_dict(keep_vars=True).items() if isinstance(p, torch.Tensor)
+    }
     counters = {n for n in before if n.endswith("input_range_batches")}  # estimation from batches is over, says this
     for name in before.keys() - counters:
         assert torch.equal(after[name].detach(), before[name]), name
@@ -100,14 +102,16 @@ def test_removing_gives_the_analog_model_back():
     model, x = mlp(), randn(4, 6)
     before = model(x)
     remove_adapters(trained(model))
-    assert torch.equal(model(x), before) and not adapted_layers(model)
+    assert torch.equal(model(x), before)
+    assert not adapted_layers(model)
 
 
 def test_one_programmed_model_serves_several_tasks():
     model, x = mlp(STANDARD), randn(4, 6)
     trained(model, name="one")
     trained(model, name="two", targets=["2"])
-    assert model[0].active is None and model[2].active == "two"
+    assert model[0].active is None
+    assert model[2].active == "two"
     chips = program(model, chips=3, seed=1)
     chips.drift_to(3600.0)
     kept = [tile.weights.clone() for tile in chips.tiles.values()]
@@ -118,7 +122,8 @@ def test_one_programmed_model_serves_several_tasks():
         assert y.shape == (3, 4, 3)
         assert name not in found or torch.equal(found[name], y)
         found[name] = y
-    assert not torch.equal(found["one"], found["two"]) and not torch.equal(found["one"], found[None])
+    assert not torch.equal(found["one"], found["two"])
+    assert not torch.equal(found["one"], found[None])
     assert all(torch.equal(a, t.weights) for a, t in zip(kept, chips.tiles.values(), strict=True))
 
 
@@ -133,7 +138,8 @@ def test_adapters_are_saved_alone_and_loaded_beside_another_copy():
 def test_other_parameters_stay_trained_where_asked():
     model = mlp()
     found = add_adapters(model, rank=1, targets=["0"], train=["2.bias"])
-    assert any(p is model[2].bias for p in found) and model[2].bias.requires_grad
+    assert any(p is model[2].bias for p in found)
+    assert model[2].bias.requires_grad
     assert not isinstance(model[2], AdaptedLinear)
 
 
@@ -143,7 +149,11 @@ def test_other_parameters_stay_trained_where_asked():
         (lambda m: add_adapters(m, rank=0), ParameterError, r"add_adapters.rank = 0"),
         (lambda m: add_adapters(m, dropout=1.0), ParameterError, r"add_adapters.dropout = 1"),
         (lambda m: add_adapters(m, targets=["head"]), ParameterError, r"add_adapters.targets = 'head'.*fits no analog"),
-        (lambda m: [add_adapters(m), add_adapters(m)], ParameterError, r"add_adapters.name = 'default'.*is there already"),
+        (
+            lambda m: [add_adapters(m), add_adapters(m)],
+            ParameterError,
+            r"add_adapters.name = 'default'.*is there already",
+        ),
         (lambda m: use_adapter(m, "x"), ParameterError, r"use_adapter.name = 'x'"),
         (lambda m: adapter_state(m), StateError, r"adapter_state: no adapter 'default'"),
         (lambda m: add_adapters(m[0]), ParameterError, r"add_adapters.model = 'AnalogLinear'"),

@@ -90,7 +90,8 @@ def test_any_optimizer_writes_what_the_tile_holds_and_a_file_keeps():
     assert torch.equal(twin(x), model(x))
     torch.optim.SGD(twin.parameters(), 0.1).zero_grad()
     twin(x).sum().backward()
-    assert twin[0].weight.grad is not None and twin[0].weight.pending == []
+    assert twin[0].weight.grad is not None
+    assert twin[0].weight.pending == []
 
 
 def test_pulsed_devices_cannot_follow_a_gradient():
@@ -106,7 +107,8 @@ def test_training_multiplies_by_perturbed_weights_and_evaluation_by_clean_ones()
     with aware.attached(model, torch.optim.SGD(model.parameters(), 0.1)):
         model.train()
         one, two = model(x), model(x)
-        assert not torch.equal(one, two) and not torch.allclose(one, clean)
+        assert not torch.equal(one, two)
+        assert not torch.allclose(one, clean)
         assert torch.equal(model.eval()(x), clean)
     assert torch.equal(model.train()(x), clean)
 
@@ -129,7 +131,8 @@ def test_a_draw_for_each_vector_differs_from_vector_to_vector():
     aware, x = HardwareAware(AddNormal(std_dev=0.1, per_sample=True)), randn(1, 6).repeat(3, 1).requires_grad_()
     aware.begin_batch(model)
     y = model(x)
-    assert not torch.equal(y[0], y[1]) and not torch.equal(y[1], y[2])
+    assert not torch.equal(y[0], y[1])
+    assert not torch.equal(y[1], y[2])
     y.sum().backward()
     assert not torch.equal(x.grad[0], x.grad[1])
     torch.testing.assert_close(model[0].weight.grad, torch.ones(3, 4).T @ x.detach())
@@ -181,7 +184,9 @@ def test_steps_end_with_clip_and_remap_of_what_is_trained():
         optimizer.step()
     largest = model[0].tile.weights.abs().amax(1)
     torch.testing.assert_close(largest, torch.ones(5))
-    assert not torch.equal(model[0].mapping_scales, convert(mlp(), following(weight_scaling_omega=1.0))[0].mapping_scales)
+    assert not torch.equal(
+        model[0].mapping_scales, convert(mlp(), following(weight_scaling_omega=1.0))[0].mapping_scales
+    )
     assert torch.equal(frozen.tile.weights, before)
 
 
@@ -222,7 +227,9 @@ def test_standard_model_has_the_published_numbers():
                 "nm_thres": 1, "bound_management": "none"}  # fmt: skip
     assert {name: getattr(forward, name) for name in expected} == pytest.approx(expected)
     assert forward.ir_drop_g_ratio == pytest.approx(5.7143e5, rel=1e-4)
-    assert STANDARD.config.backward.is_perfect and not STANDARD.config.device.pulsed and STANDARD.modifier is None
+    assert STANDARD.config.backward.is_perfect
+    assert not STANDARD.config.device.pulsed
+    assert STANDARD.modifier is None
     assert (mapping.weight_scaling_omega, mapping.weight_scaling_columnwise, mapping.max_input_size) == (1, True, 512)
     assert (mapping.max_output_size, mapping.learn_out_scaling, mapping.out_scaling_columnwise) == (0, True, True)
     assert (ranges.enable, ranges.init_value, ranges.init_from_data, ranges.init_std_alpha) == (True, 3, 100, 3)
@@ -234,8 +241,11 @@ def test_standard_model_has_the_published_numbers():
 @pytest.mark.parametrize("name", names())
 def test_every_recipe_names_the_source_of_each_number(name):
     recipe = load(name)
-    assert recipe.title == titles()[name] and recipe.source and recipe.note
-    assert recipe.sources and all(recipe.sources.values())
+    assert recipe.title == titles()[name]
+    assert recipe.source
+    assert recipe.note
+    assert recipe.sources
+    assert all(recipe.sources.values())
     model = convert(nn.Sequential(nn.Linear(4, 3)), recipe.config)
     optimizer = recipe.schedule.make_optimizer(model.parameters())
     with HardwareAware(recipe.modifier, recipe.clip, recipe.remap).attached(model, optimizer):
@@ -267,5 +277,3 @@ def test_distillation_is_both_parts_by_their_share():
         distillation_loss(s, t, None, share=0.5)
     with pytest.raises(ParameterError, match=r"distillation_loss.temperature"):
         distillation_loss(s, t, y, temperature=0)
-
-

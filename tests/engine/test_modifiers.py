@@ -175,14 +175,16 @@ def test_every_modifier_is_a_function_of_seed_step_and_weights(name, weights):
 def test_every_modifier_survives_json_and_names_its_sources(name):
     modifier = modifiers.get(name)(pdrop=0.125)
     assert Modifier.from_dict(json.loads(json.dumps(modifier.to_dict()))) == modifier
-    assert modifier.title and modifier.formula
+    assert modifier.title
+    assert modifier.formula
     assert all(modifier.describe(field)["source"] and modifier.describe(field)["doc"] for field in modifier.fields())
 
 
 def test_bias_column_stays_where_asked():
     w = torch.ones(5, 4)
     found = AddNormal(copy_last_column=True).apply(w, Draws(0, 0, (5, 4)), bias_line=True)
-    assert torch.equal(found[:, -1], w[:, -1]) and not bool((found[:, :-1] == 1).any())
+    assert torch.equal(found[:, -1], w[:, -1])
+    assert not bool((found[:, :-1] == 1).any())
 
 
 @pytest.mark.parametrize(

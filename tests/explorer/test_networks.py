@@ -22,6 +22,7 @@ NEEDS = {
     "lstm-vowels": [packages.JAPANESE_VOWELS],
     "minilm-l6": [packages.MINILM, packages.WORDSIM_353],
     "mlp-digits": [],
+    "mlp-digits-deep": [],
     "resnet8-fashion": [packages.FASHION_MNIST],
 }
 PARAMETERS = {
@@ -31,6 +32,7 @@ PARAMETERS = {
     "lstm-vowels": 20_553,
     "minilm-l6": 22_565_376,
     "mlp-digits": 4_810,
+    "mlp-digits-deep": 6_634,
     "resnet8-fashion": 77_754,
 }
 MATRICES = {
@@ -40,6 +42,7 @@ MATRICES = {
     "lstm-vowels": 3,  # the inputs', the state's, the head's
     "minilm-l6": 36,
     "mlp-digits": 2,
+    "mlp-digits-deep": 6,
     "resnet8-fashion": 10,
 }
 MAX_BYTES = 500_000

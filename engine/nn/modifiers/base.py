@@ -14,6 +14,7 @@ from engine import ops
 from engine.errors import ParameterError
 from engine.quantity import Choice, Flag, Model, Quantity
 from engine.rng import derive_seed
+from engine.shapes import CPU
 
 SOURCE = "aihwkit 1.2.0, default of WeightModifierParameter"
 OURS = "assumed (off: our addition)"
@@ -38,7 +39,7 @@ class Draws:
     seed: int
     step: int
     shape: tuple[int, ...]
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def normal(self, field: int = 0) -> torch.Tensor:
         """Return standard normal draws of the shape; ``field`` numbers independent ones."""

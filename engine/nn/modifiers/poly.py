@@ -21,7 +21,7 @@ class Poly(Modifier):
     formula = "W̃ = W + σ·w_max·Σ cₖ(|W|/w_max)ᵏ·ξ"
 
     # fmt: off
-    std_dev = Quantity(1.0, bounds=(0, None), softbounds=(0, 5), group="Noise", source="assumed: the device's own noise",
+    std_dev = Quantity(1.0, bounds=(0, None), softbounds=(0, 5), group="Noise", source="assumed: the device itself",
                        doc="Factor on the polynomial.")
     coeffs = Table([0.0105392, 0.0786, -0.046924], group="Noise", source=_PCM,
                    doc="Coefficients, ascending powers of the weight as a share of the largest one.")

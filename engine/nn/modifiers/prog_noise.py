@@ -18,8 +18,8 @@ class ProgNoise(Poly):
 
     # fmt: off
     coeffs = Table([0.26348, 1.9650, -1.1731], unit="uS", group="Noise",
-                   source="Accurate deep neural network inference using computational phase-change memory, Nat. Commun. "
-                          "2020 (aihwkit 1.2.0: the same over 25 uS, then divided by g_max again)",
+                   source="Accurate deep neural network inference using computational phase-change memory, Nat. "
+                          "Commun. 2020 (aihwkit 1.2.0: the same over 25 uS, then divided by g_max again)",
                    doc="Standard deviation of the programmed conductance, ascending powers of its share of g_max.")
     g_max = Quantity(25.0, bounds=(0, None), inclusive_bounds=(False, True), softbounds=(5, 100), unit="uS",
                      group="Noise", source="aihwkit 1.2.0, default of WeightModifierParameter",

@@ -20,8 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     known = ", ".join(AdapterTraining.param["network"].objects)
     parser.add_argument("network", metavar="NETWORK", help=known)
-    parser.add_argument("--modifier", choices=["none", *modifiers.names()], help="what perturbs the weights in training")
-    parser.add_argument("--target", action="append", metavar="PATTERN", help="layers with adapters (default: all); may be repeated")
+    parser.add_argument(
+        "--modifier", choices=["none", *modifiers.names()], help="what perturbs the weights in training"
+    )
+    parser.add_argument(
+        "--target", action="append", metavar="PATTERN", help="layers with adapters (default: all); may be repeated"
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="short for --set schedule.epochs=N")
     parameters.add_parts(parser, AdapterTraining, left_out=("network", "targets"))
     parser.add_argument("--save", action="store_true", help="keep the run where the apps find it")

@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default=RECIPE, metavar="NAME", help=f"{told} (default: {RECIPE})")
     parser.add_argument("--modifier", choices=["none", *modifiers.names()], help="another modifier than the recipe's")
     parser.add_argument("--epochs", type=int, metavar="N", help="short for --set schedule.epochs=N")
-    parser.add_argument("--weights", metavar="FILE", help="write the trained model's state there (torch.load reads it)")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="write the trained model's state there; trains once more, to the same bits"
+    )
     parameters.add_parts(parser, HardwareAwareTraining, left_out=("network",))
     parser.add_argument("--save", action="store_true", help="keep the run where the apps find it")
 
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
             _write_state(experiment, options.weights)
     options.preset = options.network  # what a kept run is called
     rows = summary(ds)
-    result = {"network": options.network, "recipe": options.recipe, "times_s": list(ds.time.values), "rows": rows}
+    result = {"network": options.network, "recipe": options.recipe, "times_s": ds.time.values.tolist(), "rows": rows}
     result |= output.provenance(ds) | output.save(ds, experiment, options)
     output.deliver(result, _text(ds, rows, options), options.json)
     return 0

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     result |= {"exact_accuracy_percent": 100 * float(ds.exact_accuracy)}
     result |= output.provenance(ds) | output.save(ds, experiment, options)
     title = (
-        f"{experiment.kernel} kernel, {int(experiment.features)} rows by {experiment.sampling} on {experiment.network}; "
-        f"exact kernel: {100 * float(ds.exact_accuracy):.2f} %"
+        f"{experiment.kernel} kernel, {int(experiment.features)} rows by {experiment.sampling} on "
+        f"{experiment.network}; exact kernel: {100 * float(ds.exact_accuracy):.2f} %"
     )
     output.deliver(result, f"{title}\n{output.table(['features', 'kernel error', 'accuracy [%]'], rows)}", options.json)
     return 0
