@@ -178,7 +178,7 @@ def ranked(fits: dict[str, ResponseFit]) -> Ranking:
     entries = [replace(e, reason=verdict.reason(e, first, fits[e.stem], best)) for e in entries]
     told_apart = not any(e.alike for e in entries if e.stem != best.model and not e.twin_of)
     by_bic = min(own, key=lambda f: f.bic).model
-    return Ranking(entries, fits, told_apart, verdict.of_ranking(entries, best, told_apart, by_bic))
+    return Ranking(entries, fits, told_apart, verdict.of_ranking(entries, fits, told_apart, by_bic))
 
 
 def _entry(fit: ResponseFit, best: ResponseFit, weight: float) -> Entry:
