@@ -117,9 +117,8 @@ def found(
     objective = Objective.of(candidate, device)
     begins = [_begin(objective, start or {}), *(_begin(objective, other) for other in candidate.other_starts())]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
-    for find in (_far_bounds, _silent_noise):
-        objective, best = _without(objective, best, find(objective, best))
-    return objective, best
+    objective, best = _with_far_bounds(objective, best)
+    return _without(objective, best, _silent_noise(objective, best))
 
 
 def _begin(objective: Objective, values: Mapping[str, float]) -> np.ndarray:
@@ -141,18 +140,17 @@ def _without(objective: Objective, best: Optimum, away: Mapping[str, float]) -> 
     return rest, maximise(rest, max(starts, key=lambda u: float(rest.values(u)[0])))
 
 
-def _far_bounds(objective: Objective, best: Optimum) -> dict[str, float]:
-    """Return bounds that ran away, by name, and where they are held: as near as the likelihood does not mind."""
+def _with_far_bounds(objective: Objective, best: Optimum) -> tuple[Objective, Optimum]:
+    """Return objective and optimum with bounds that ran away held as near as the likelihood does not mind."""
     span = objective.candidate.scene.span
     x = {n: float(v[0]) for n, v in objective.outward(best.u).items()}
-    away = {}
-    for name in ("w_max", "w_min"):
-        if name not in objective.names or abs(x[name]) <= BEYOND * span:
-            continue
-        places = np.sign(x[name]) * span * np.array([BEYOND, 10 * BEYOND, 1000 * BEYOND])
-        near = [w for w in places if _loss(objective, best, name, w) < NOTHING]
-        away[name] = float(near[0] if near else places[-1])
-    return away
+    away = {n: np.sign(x[n]) for n in ("w_max", "w_min") if n in objective.names and abs(x[n]) > BEYOND * span}
+    nearer = objective, best
+    for distance in (BEYOND, 10 * BEYOND, 1000 * BEYOND):
+        nearer = _without(objective, best, {n: float(sign * distance * span) for n, sign in away.items()})
+        if nearer[1].log_likelihood > best.log_likelihood - NOTHING:
+            break
+    return nearer
 
 
 def _silent_noise(objective: Objective, best: Optimum) -> dict[str, float]:
@@ -277,7 +275,8 @@ def _with_bound(fit: DeviceFit, x: dict[str, np.ndarray], name: str, places: np.
     trial = type(fit.candidate)(fit.candidate.scene, **fit.candidate.options, **{_OPTION[name]: True})
     objective = Objective.of(trial, fit.device)
     x = {**x, name: places}
-    u = np.stack([np.log(np.abs(x[c.name])) if c.logarithmic else x[c.name] for c in objective.coordinates], axis=1)
+    u = np.stack([np.log(np.maximum(np.abs(x[c.name]), TINY)) if c.logarithmic else x[c.name]
+                  for c in objective.coordinates], axis=1)  # fmt: skip
     return objective.values(u)
 
 

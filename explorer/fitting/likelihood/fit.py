@@ -118,6 +118,7 @@ def fit_response(
     corrupt: str = "exclude",
     held_out: bool = False,
     start: Mapping[str, float] | None = None,
+    form: Mapping[str, object] | None = None,
     told: Told = quiet,
 ) -> ResponseFit:
     """Fit a device class to measured pulse responses.
@@ -134,6 +135,9 @@ def fit_response(
         Also fit without some of the cycles and predict those.
     start : dict, optional
         Start values by coordinate of the search (``s_up``, ``w_max``, ...).
+    form : dict, optional
+        The form to take instead of the best: ``mult_noise`` (bool) for linear and soft-bounds steps, ``nodes`` (int) for
+        tables.
     told : callable
         ``told(share, words)`` is called as the work goes on; what it raises stops the fit.
 
@@ -152,7 +156,7 @@ def fit_response(
     """
     cls = candidates.get(model)
     data = measured if isinstance(measured, Prepared) else prepare(measured, corrupt)
-    fits = best_form(cls, data.bench, told, start)
+    fits = best_form(cls, data.bench, told, start, form)
     odd = outliers(fits, excluded=corrupt == "exclude")
     if odd and corrupt == "exclude":
         gone = {c.device_id for c in odd}
