@@ -139,6 +139,7 @@ def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) 
     wanted = {n: NOISE[n] for n in noise_names(together.fits)}
     if first.candidate.own_noise:
         wanted |= {n: d for n, d in described.items() if n.startswith("spread_")}
+    wanted |= {n: described[n] for n in first.candidate.common_shown}
     scale = made.get("dw_min")
     names = [n for n in wanted if n != "write_noise_std"]
     found = {}
@@ -146,20 +147,27 @@ def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) 
         values, errors = typical.spread_of(lambda x: [with_noise(typical, x)[n] for n in names])
         found = {n: (float(v), float(np.sqrt(errors[i, i]))) for i, (n, v) in enumerate(zip(names, values, strict=True))}
     if "write_noise_std" in wanted:
-        found["write_noise_std"] = _relative_write_noise(typical, scale)
+        found["write_noise_std"] = _relative_write_noise(typical, scale, together.fits)
     free = max(len(together.fits) - 1, 1)
-    return {n: parameter(n, v, e, *wanted[n], signed=False, freedom=free) for n, (v, e) in found.items()}
+    signed = {n: is_signed(n, first.candidate.stem) and not n.startswith("spread_") for n in found}
+    return {n: parameter(n, v, e, *wanted[n], signed=signed[n], freedom=free) for n, (v, e) in found.items()}
 
 
-def _relative_write_noise(fit: DeviceFit, scale: Parameter | None) -> tuple[float, float]:
+def _relative_write_noise(fit: DeviceFit, scale: Parameter | None, fits: Sequence[DeviceFit]) -> tuple[float, float]:
     """Return write noise in units of the population's step, and its standard error."""
     if "write_std" not in fit.objective.names:
         return 0.0, np.nan
     i = fit.objective.names.index("write_std")
-    step = scale.value if scale else float(np.ravel(fit.candidate.physical_values(fit.values())["dw_min"])[0])
+    step = scale.value if scale else _mean_step(fits)
     value = float(fit.values()["write_std"][0]) / step
     relative = np.hypot(np.sqrt(fit.covariance[i, i]), np.nan_to_num(scale.stderr) / step if scale else 0.0)
     return value, value * float(relative)
+
+
+def _mean_step(fits: Sequence[DeviceFit]) -> float:
+    """Return the step scale of the mean device, for a class that has no ``dw_min`` of its own."""
+    mean = {n: np.mean([f.values()[n] for f in fits], axis=0) for n in fits[0].values()}
+    return float(np.ravel(fits[0].candidate.physical_values(mean)["dw_min"])[0])
 
 
 def noise_notes(fits: Sequence[DeviceFit]) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The noise that all devices of a population have in common, from their likelihoods together.
+"""The noise, and the tile-wide shapes, that all devices of a population have in common, from their likelihoods together.
 
 Noise fitted device by device and then averaged comes out too small: the logarithm of a standard deviation from few
 readings is low on average. Here all devices are judged at one value of the noise, each with its own best curve, and
@@ -32,9 +32,9 @@ class CommonNoise:
     Attributes
     ----------
     names : list of str
-        Coordinates, all on a logarithmic scale.
+        Coordinates.
     psi : numpy.ndarray
-        ``(q,)`` logarithms.
+        ``(q,)`` on the search scale.
     covariance : numpy.ndarray
         ``(q, q)``, from how the scores of the devices scatter.
     fits : list of DeviceFit
@@ -57,8 +57,8 @@ class _Judged:
 
 
 def noise_of(objective: Objective) -> list[str]:
-    """Return the names of the free noise coordinates."""
-    return [n for n in objective.names if n.endswith("_std") or "_noise_" in n]
+    """Return the names of the free coordinates that all devices of a class share: noise, and shapes that are tile-wide."""
+    return [n for n in objective.names if n.endswith("_std") or "_noise_" in n or n in objective.candidate.common]
 
 
 def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
@@ -68,10 +68,12 @@ def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
     if not names:
         return None
     psi = np.array([np.median(found[n]) for n in names])
+    lost = [not f.converged or any(n not in f.objective.names for n in names) for f in fits]
     fits = [_freed(f, names) for f in fits]
     judged: list[_Judged] = []
     for _ in range(ROUNDS):
-        judged = [_judged(f, names, psi, anew=not judged) for f in ([j.fit for j in judged] or fits)]
+        begun = [j.fit for j in judged] or fits
+        judged = [_judged(f, names, psi, anew=a and not judged) for f, a in zip(begun, lost, strict=True)]
         total = sum(j.information for j in judged)
         move = np.linalg.pinv(total) @ sum(j.score for j in judged)
         psi = psi + np.clip(move, -LARGEST_MOVE, LARGEST_MOVE)

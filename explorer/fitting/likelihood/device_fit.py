@@ -19,8 +19,8 @@ BEYOND = FAR / 2
 NOTHING = 0.5
 """Loss of log likelihood that counts as none: that of one standard error."""
 
-SCAN = 27
-FASTER = (1.0, 1.4, 2.0, 3.0)
+SCAN = 18
+FASTER = (1.0, 1.5, 2.5)
 """Hard bounds tried on each side, and factors on the steps tried with each."""
 
 TINY = 1e-12
