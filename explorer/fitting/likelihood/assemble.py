@@ -158,16 +158,18 @@ def _relative_write_noise(fit: DeviceFit, scale: Parameter | None, fits: Sequenc
     if "write_std" not in fit.objective.names:
         return 0.0, np.nan
     i = fit.objective.names.index("write_std")
-    step = scale.value if scale else _mean_step(fits)
+    step, error = (scale.value, np.nan_to_num(scale.stderr)) if scale else _mean_step(fits)
     value = float(fit.values()["write_std"][0]) / step
-    relative = np.hypot(np.sqrt(fit.covariance[i, i]), np.nan_to_num(scale.stderr) / step if scale else 0.0)
+    relative = np.hypot(np.sqrt(fit.covariance[i, i]), error / step)
     return value, value * float(relative)
 
 
-def _mean_step(fits: Sequence[DeviceFit]) -> float:
-    """Return the step scale of the mean device, for a class that has no ``dw_min`` of its own."""
+def _mean_step(fits: Sequence[DeviceFit]) -> tuple[float, float]:
+    """Return the step scale of the mean device and its error, for a class that has no ``dw_min`` of its own."""
     mean = {n: np.mean([f.values()[n] for f in fits], axis=0) for n in fits[0].values()}
-    return float(np.ravel(fits[0].candidate.physical_values(mean)["dw_min"])[0])
+    each = [float(np.ravel(f.candidate.physical_values(f.values())["dw_min"])[0]) for f in fits]
+    step = float(np.ravel(fits[0].candidate.physical_values(mean)["dw_min"])[0])
+    return step, float(np.std(each, ddof=1) / np.sqrt(len(each)))
 
 
 def noise_notes(fits: Sequence[DeviceFit]) -> list[str]:
