@@ -20,8 +20,7 @@ NOTHING = 0.5
 """Loss of log likelihood that counts as none: that of one standard error."""
 
 SCAN = 18
-FASTER = (1.0, 1.5, 2.5)
-"""Hard bounds tried on each side, and factors on the steps tried with each."""
+"""Hard bounds tried on each side, besides the level where ramps end."""
 
 TINY = 1e-12
 """Noise that is none."""
@@ -90,7 +89,8 @@ class DeviceFit:
         step = 1e-4 * np.maximum(np.sqrt(np.diag(self.covariance)), 1e-6)
         moves = np.concatenate([[np.zeros(self.u.size)], np.diag(step), -np.diag(step)])
         with np.errstate(all="ignore"):
-            found = np.asarray(quantity(self.values(self.u + moves)), float)  # (q, sets)
+            rows = quantity(self.values(self.u + moves))
+            found = np.array([np.broadcast_to(np.asarray(r, float), len(moves)) for r in rows])  # (q, sets)
         n = self.u.size
         slopes = np.nan_to_num((found[:, 1 : n + 1] - found[:, n + 1 :]) / (2 * step))
         return found[:, 0], slopes @ self.covariance @ slopes.T
@@ -142,23 +142,25 @@ def scanned(objective: Objective, begin: np.ndarray) -> np.ndarray:
         return begin
     scene = objective.candidate.scene
     middle = (scene.low + scene.high) / 2
-    edges = {"w_max": scene.reading_high, "w_min": scene.reading_low}
+    edges = {"w_max": (scene.reading_high, 1), "w_min": (scene.reading_low, -1)}
     for name in (n for n in ("w_max", "w_min", "w_max") if n in names):
-        places = middle + (edges[name] - middle) * np.linspace(0.4, 1.05, SCAN)
-        trials = [_moved(objective, begin, name, w, factor) for w in places if w * edges[name] > 0 for factor in FASTER]
+        edge, way = edges[name]
+        places = [*(middle + (edge - middle) * np.linspace(0.4, 1.05, SCAN)), scene.rest.get(way, edge)]
+        trials = [_moved(objective, begin, name, w, f) for w in places if w * way > 0 for f in (False, True)]
         if trials:
             begin = trials[int(objective.values(np.array(trials)).argmax())]
     return begin
 
 
-def _moved(objective: Objective, u: np.ndarray, name: str, value: float, factor: float) -> np.ndarray:
-    """Return a point with one bound elsewhere and all steps larger by a factor."""
-    moved = u.copy()
+def _moved(objective: Objective, u: np.ndarray, name: str, value: float, fast: bool) -> np.ndarray:
+    """Return a point with one bound elsewhere; ``fast`` with steps as large as in the first part of the ramps."""
+    scene, moved = objective.candidate.scene, u.copy()
+    start = dict(zip(objective.names, objective.start(), strict=True))
     for i, c in enumerate(objective.coordinates):
         if c.name == name:
             moved[i] = c.inward(value)
-        elif c.name in ("s_up", "s_down"):
-            moved[i] += np.log(factor)
+        elif c.name in ("s_up", "s_down") and fast:
+            moved[i] = start[c.name] + np.log(scene.hurry(1 if c.name == "s_up" else -1))
     return moved
 
 

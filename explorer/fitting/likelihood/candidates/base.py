@@ -187,7 +187,8 @@ def step_values(up: np.ndarray, down: np.ndarray) -> dict[str, np.ndarray]:
     """Return ``dw_min`` and ``up_down`` of two step scales: only the weaker direction is reduced."""
     up, down = np.asarray(up, float), np.asarray(down, float)
     larger = np.maximum(up, down)
-    return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
+    with np.errstate(all="ignore"):  # a trial step may vanish or run away
+        return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
 
 
 def bound_start(scene: Scene, options: Mapping[str, object]) -> list[Coordinate]:
