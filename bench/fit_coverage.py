@@ -81,7 +81,7 @@ WRITTEN = {**COMMON, "write_noise_std": 0.3}
 HARD = {"top": True, "bottom": True}  # the ramps of these populations end at the bounds
 
 TRUTHS = (
-    Truth("constant_step", COMMON, HARD, (*SCALE, *BOUNDS, "dw_min_std"), ramp=110, cycles=1),
+    Truth("constant_step", COMMON, HARD, (*SCALE, *BOUNDS, "dw_min_std"), ramp=170, cycles=1),
     Truth("linear_step", {**WRITTEN, "gamma_up": 0.4, "gamma_down": 0.6, "gamma_up_dtod": 0.1, "gamma_down_dtod": 0.1},
           {"mult_noise": True, **HARD},
           (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod"), ramp=150, cycles=1),
