@@ -154,7 +154,8 @@ def _row(truth: Truth, name: str, rows: np.ndarray) -> dict[str, Any]:
     scatter = float(rows[:, 1].std(ddof=1)) if len(rows) > 1 else np.nan
     return {
         "model": truth.model, "parameter": name, "truth": truth.truth(name), "repeats": len(rows), "covered": share,
-        "bias": float(rows[:, 1].mean()), "scatter": scatter, "mean_stderr": float(error), "honest": LOW <= share <= HIGH,
+        "bias": float(rows[:, 1].mean()), "scatter": scatter, "mean_stderr": float(error),
+        "honest": LOW <= share <= HIGH,
     }  # fmt: skip
 
 

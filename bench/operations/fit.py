@@ -18,10 +18,15 @@ from explorer.fitting import Measured, fit_response
 from explorer.fitting.trace import pulse_trace
 
 _FREE = ("dw_min", "up_down", "w_max", "w_min")
-_TRUE = SoftBounds(dw_min=0.01, up_down=0.2, w_max=1.0, w_min=-0.8, dw_min_std=0.2, write_noise_std=0.5, dw_min_dtod=0.0,
-                   up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
+_TRUE = SoftBounds(dw_min=0.01, up_down=0.2, w_max=1.0, w_min=-0.8, dw_min_std=0.2, write_noise_std=0.5,
+                   dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0)  # fmt: skip
 # Start and limits of the peer's search, (start, least, most), off by a factor of two or so as ours may be told to be.
-_SEARCH = {"dw_min": (0.02, 0.001, 0.1), "up_down": (0.0, -0.9, 0.9), "w_max": (1.5, 0.3, 3.0), "w_min": (-1.5, -3.0, -0.3)}
+_SEARCH = {
+    "dw_min": (0.02, 0.001, 0.1),
+    "up_down": (0.0, -0.9, 0.9),
+    "w_max": (1.5, 0.3, 3.0),
+    "w_min": (-1.5, -3.0, -0.3),
+}
 _Z = 4.5
 _FEWEST = 200  # pulses
 _PEER_WITHIN = 0.1  # least squares take no account of how steps add up; on this trace they come this near

@@ -113,7 +113,7 @@ class Scene:
         return max(float(steps.step.mean()), 1e-3 * float(np.abs(steps.step).mean()), 1e-6 * self.span)
 
     def hurry(self, way: int) -> float:
-        """Return by how much the first steps of a ramp exceed the mean step: ramps that end on a plateau have a large one."""
+        """Return by how much the first steps of a ramp exceed the mean step: much where ramps end on a plateau."""
         return float(np.clip(self.rise.get(way, 0.0) / self.mean_step(way), 1.0, 100.0))
 
     @property
