@@ -139,12 +139,17 @@ def covered(truth: Truth, fit: ResponseFit) -> dict[str, tuple[bool, float, floa
     return found
 
 
-def coverage(truth: Truth, n_devices: int, repeats: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Return one row a parameter: share covered, bias and scatter in standard errors."""
+def coverage(
+    truth: Truth, n_devices: int, repeats: int, seed: int = 0, seconds: float = float("inf")
+) -> list[dict[str, Any]]:
+    """Return one row a parameter: share covered, bias and scatter; stops early after ``seconds`` of processor time."""
+    begin = time.process_time()
     hits: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in truth.judged}
     for k in range(repeats):
         for name, found in covered(truth, fitted(truth, n_devices, derive_seed(seed, truth.model, k))).items():
             hits[name].append(found)
+        if k and time.process_time() - begin > seconds:
+            break
     return [_row(truth, name, np.array(rows, float)) for name, rows in hits.items()]
 
 
@@ -176,6 +181,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="processor time for a class, at most")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -183,14 +189,16 @@ def main() -> None:
     for truth in TRUTHS:
         if truth.model in options.model:
             begin = time.process_time()
-            rows = coverage(truth, options.devices, options.repeats, options.seed)
+            rows = coverage(truth, options.devices, options.repeats, options.seed, options.seconds)
             took = time.process_time() - begin
             print(f"{table(rows)}\n{took:.0f} s of processor time\n", flush=True)
             every += rows
             if options.json:
                 options.json.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
     judged = [r["honest"] for r in every]
-    print(f"{sum(judged)} of {len(judged)} intervals cover the truth in 90 to 98 % of {options.repeats} repeats")
+    done = sorted({r["repeats"] for r in every})
+    counts = f"{done[0]}" if len(done) == 1 else f"{done[0]} to {done[-1]}"
+    print(f"{sum(judged)} of {len(judged)} intervals cover the truth in 90 to 98 % of {counts} repeats")
 
 
 if __name__ == "__main__":
