@@ -15,8 +15,9 @@ REPEATS, DEVICES = 10, 15
 def test_intervals_of_a_soft_bounds_population_hold_the_truth():
     """Ten populations of 15 devices, seed 0, ten intervals each: step, asymmetry, bounds, their spreads, both noises.
 
-    100 intervals at 95 %; were they independent, 86 or more would hold the truth with probability 99.97 %. One parameter
-    is allowed what happens by chance less than once in 10,000: 6 of 10. Bias: below 4.5 standard errors of its mean.
+    100 intervals at 95 %; were they independent, 86 or more would hold the truth with probability 99.97 %. One
+    parameter is allowed what happens by chance less than once in 10,000: 6 of 10. Bias: below 4.5 standard errors of
+    its mean.
     """
     soft = next(t for t in TRUTHS if t.model == "soft_bounds")
     rows = coverage(soft, DEVICES, REPEATS)

@@ -34,10 +34,6 @@ class Cohort:
         found = [f.spread_of(lambda x, f=f: [f.candidate.natural(x)[n] for n in names]) for f in self.fits]
         return np.array([value for value, _ in found]), np.array([cov for _, cov in found])
 
-    def firm(self, name: str) -> np.ndarray:
-        """Tell which devices determine a coordinate, ``(devices,)``."""
-        return np.array([name not in f.held for f in self.fits])
-
     @property
     def readings(self) -> np.ndarray:
         """Readings that count, ``(devices,)``."""

@@ -79,7 +79,8 @@ def prepare(measured: Measured | Normalised, corrupt: str = "exclude") -> Prepar
         if lost:
             sorted_out.append(replace(lost, excluded=corrupt == "exclude"))
         if not lost or corrupt == "keep":
-            kept.append(device), scenes.append(look(device))
+            kept.append(device)
+            scenes.append(look(device))
     _check(normalised, scenes, sorted_out)
     return Prepared(normalised, Bench(kept, scenes), tuple(sorted_out), _hash(normalised))
 
