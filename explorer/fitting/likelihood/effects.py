@@ -16,6 +16,9 @@ from .population import Pooled, covariance_of_means, pool, shared
 if TYPE_CHECKING:
     from .device_fit import DeviceFit
 
+LOOSE = 0.5
+"""Relative standard error of a bound beyond which a device says nothing about it."""
+
 LOG_NORMAL_GAIN = 2.0
 """Gain in log likelihood from which a spread is taken as log-normal; below, as normal, the class's default."""
 
@@ -30,10 +33,6 @@ class Cohort:
         """Return values ``(devices, q)`` and covariances ``(devices, q, q)`` of natural quantities."""
         found = [f.spread_of(lambda x, f=f: [f.candidate.natural(x)[n] for n in names]) for f in self.fits]
         return np.array([value for value, _ in found]), np.array([cov for _, cov in found])
-
-    def firm(self, name: str) -> np.ndarray:
-        """Tell which devices determine a coordinate, ``(devices,)``."""
-        return np.array([name not in f.held for f in self.fits])
 
     @property
     def readings(self) -> np.ndarray:
@@ -60,15 +59,15 @@ def _spread(name: str, meaning: str, pooled: Pooled, unit_value: float, unit: st
     low, value, high = (s / unit_value for s in (pooled.spread_low, pooled.spread, pooled.spread_high))
     error = pooled.spread_stderr / unit_value if np.isfinite(pooled.spread_stderr) else (high - low) / 4
     note = "" if low > 0 else f"{name} is not resolved: the devices differ no more than their errors ({value:.2g})"
-    return Parameter(name, value, error, low, high, unit, meaning, note, True)
+    return Parameter(name, value, error, low, high, unit, meaning, note, True, not note)
 
 
 @dataclass(frozen=True)
 class ScalePair(Effect):
     """Scales of both directions: their mean, their asymmetry, and two independent spreads.
 
-    ``s_up = dw (gain + min(ud, 0) + r)``, ``s_down = dw (gain - max(ud, 0) - r)``: half the sum varies with ``gain``, half
-    the difference with ``r``.
+    ``s_up = dw (gain + min(ud, 0) + r)``, ``s_down = dw (gain - max(ud, 0) - r)``: half the sum varies with ``gain``,
+    half the difference with ``r``.
     """
 
     up: str
@@ -83,7 +82,7 @@ class ScalePair(Effect):
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         value, cov = cohort.quantities([self.up, self.down])
         turn = np.array([[0.5, 0.5], [0.5, -0.5]])
-        middle, half = (turn @ value.T)
+        middle, half = turn @ value.T
         variances = np.einsum("qi,nij,qj->nq", turn, cov, turn)
         gain, shift = pool(middle, variances[:, 0]), pool(half, variances[:, 1])
         first = 0 if shift.mean >= 0 else 1
@@ -105,17 +104,18 @@ class ScalePair(Effect):
         made.append(_spread(f"{self.asymmetry}_dtod", f"spread of the asymmetry over devices, in units of {self.scale}",
                             shift, strong.mean))  # fmt: skip
         if form:
-            made.append(held(self.log_normal, 1.0, "1", "the scale is spread log-normally", "chosen by likelihood"))
+            made.append(held(self.log_normal, 1.0, "1", "the scale is spread log-normally, by likelihood", ""))
         return made
 
     def _scale(self, middle, variance, gain: Pooled, scale: Parameter, half: float):
         """Return the spread to report, the scale to go with it, and whether it is log-normal."""
-        if not self.log_normal or middle.size < 5 or (middle <= 0).any():
+        strong = middle + half  # dw * gain, which is what the class draws log-normally
+        if not self.log_normal or middle.size < 5 or (strong <= 0).any():
             return gain, scale, False
-        logs = pool(np.log(middle), variance / middle**2)
-        if logs.log_likelihood - np.log(middle).sum() < gain.log_likelihood + LOG_NORMAL_GAIN:
+        logs = pool(np.log(strong), variance / strong**2)
+        if logs.log_likelihood - np.log(strong).sum() < gain.log_likelihood + LOG_NORMAL_GAIN:
             return gain, scale, False
-        value = float(np.exp(logs.mean)) + half
+        value = float(np.exp(logs.mean))
         found = parameter(scale.name, value, logs.stderr * value, scale.unit, scale.meaning, signed=False,
                           freedom=logs.freedom)  # fmt: skip
         return logs, found, True
@@ -143,14 +143,24 @@ class Bound(Single):
     """A bound, which only some devices, or none, may come near."""
 
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
-        near = [f for f in cohort.fits if self.name in f.objective.names]
+        near = [f for f in cohort.fits if self._near(f)]
         if near:
             found = super().of(Cohort(near), shown)
             missing = len(cohort.fits) - len(near)
             if missing:
-                note = f"{missing} of {len(cohort.fits)} devices do not come near {self.name}; it is the mean of the others"
+                note = f"{missing} of {len(cohort.fits)} devices do not come near {self.name}: mean of the others"
                 found[0] = replace(found[0], note=note)
             return found
+        return self._far(cohort, shown)
+
+    def _near(self, fit: DeviceFit) -> bool:
+        """Tell whether a device's readings fix the bound: its standard error is less than `LOOSE` of it."""
+        if self.name not in fit.objective.names:
+            return False
+        i = fit.objective.names.index(self.name)
+        return 0 < fit.covariance[i, i] < LOOSE**2
+
+    def _far(self, cohort: Cohort, shown) -> list[Parameter]:
         unit, meaning = shown[self.name]
         value = float(np.median(cohort.quantities([self.name])[0]))
         note = f"{self.name} is not determined: no reading comes near it"
@@ -175,10 +185,17 @@ class Slope(Effect):
         bound = Bound(self.bound).of(cohort, shown)[0]
         mean = -found.mean * bound.value
         error = np.hypot(bound.value * found.stderr, found.mean * np.nan_to_num(bound.stderr))
-        note = "" if not bound.held else f"holds for {self.bound} = {bound.value:.3g}; only their ratio follows from the data"
+        note = (
+            ""
+            if not bound.held
+            else f"holds for {self.bound} = {bound.value:.3g}; only their ratio follows from the data"
+        )
         made = parameter(self.name, mean, float(error), *shown[self.name], signed=True, freedom=found.freedom)
         meaning = f"absolute spread of {self.name} over devices"
-        return [replace(made, note=made.note or note), _spread(f"{self.name}_dtod", meaning, found, 1 / abs(bound.value))]
+        return [
+            replace(made, note=made.note or note),
+            _spread(f"{self.name}_dtod", meaning, found, 1 / abs(bound.value)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -235,7 +252,9 @@ class Reference(Effect):
         low, high = (np.sqrt(max(together + z * error, 0.0)) for z in (-1.96, 1.96))
         note = "" if low > 0 else "reference_std is not resolved: the bounds of a device do not move together"
         stderr = error / (2 * std) if std > 0 else float(high) / 2
-        return [*made, Parameter("reference_std", float(std), float(stderr), float(low), float(high), "w", meaning, note)]
+        numbers = (float(std), float(stderr), float(low), float(high))
+        found = Parameter("reference_std", *numbers, "w", meaning, note, determined=not note)
+        return [*made, found]
 
 
 @dataclass(frozen=True)

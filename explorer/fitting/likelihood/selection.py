@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .candidates.base import Candidate
-from .device_fit import DeviceFit, fit_device, hard_bounds_called_for
+from .device_fit import DeviceFit, fit_device, stops_at
 from .moments import Scene
 from .observations import Observed
 
@@ -46,13 +46,19 @@ class Bench:
 
 
 def best_form(
-    cls: type[Candidate], bench: Bench, told: Told, start: Mapping[str, float] | None = None
+    cls: type[Candidate],
+    bench: Bench,
+    told: Told,
+    start: Mapping[str, float] | None = None,
+    form: Mapping[str, object] | None = None,
 ) -> list[DeviceFit]:
     """Return the fits of the best form of a class, one for each device.
 
-    Forms that are nested (more nodes) are tried until one no longer gains.
+    With ``form`` only that one is fitted. Forms that are nested (more nodes) are tried until one no longer gains.
     """
-    forms = [form.options for form in cls(bench.scenes[0], **bench.common()).variants()]
+    forms = [f.options for f in cls(bench.scenes[0], **bench.common()).variants()]
+    if form is not None:
+        forms = [{**bench.common(), **form}]
     best: list[DeviceFit] = []
     for i, options in enumerate(forms):
         fits = _every(cls, bench, options, lambda s, w, i=i: told((i + s) / len(forms), w), best, start)
@@ -74,12 +80,23 @@ def _every(cls, bench: Bench, options, told: Told, before: Sequence[DeviceFit], 
 
 
 def _with_hard_bounds(fit: DeviceFit) -> DeviceFit:
-    """Return the fit with the hard bounds that readings stop at."""
-    asked = hard_bounds_called_for(fit)
+    """Return the fit with the hard bounds that readings stop at: both tried, those that do nothing taken out again."""
+    asked = [o for o in NAMES if not fit.candidate.options.get(o)]
     if not asked:
         return fit
-    options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
-    names = {"top": "w_max", "bottom": "w_min"}
-    start = {n: float(v[0]) for n, v in fit.values().items()} | {names[o]: w for o, w in asked.items()}
-    bounded = fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device, start)
+    bounded = _bounded(fit, asked)
+    kept = [o for o in asked if stops_at(bounded, NAMES[o])]
+    if not kept:
+        return fit
+    if len(kept) < len(asked):
+        bounded = _bounded(fit, kept)
     return bounded if score([bounded]) < score([fit]) else fit
+
+
+NAMES = {"top": "w_max", "bottom": "w_min"}
+
+
+def _bounded(fit: DeviceFit, asked: Sequence[str]) -> DeviceFit:
+    """Return the fit with some hard bounds, from its own start: without them the steps are far off."""
+    options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
+    return fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device)

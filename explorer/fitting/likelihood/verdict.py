@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ TELLING = 4.5
 
 NOT_WHITE = 1e-3
 """Probability of the Ljung-Box statistic below which neighbouring residuals count as related."""
+
+RELATED = 0.05
+"""Autocorrelation below which nothing is said, however many readings make it significant."""
 
 WAYS = {1: "up", -1: "down"}
 
@@ -40,15 +43,21 @@ def measured(fit: ResponseFit) -> str:
 
 
 def _undetermined(fit: ResponseFit) -> str:
-    bounds = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and p.note]
-    others = [p for n, p in fit.parameters.items() if n not in ("w_max", "w_min") and p.note and not n.endswith("_dtod")]
+    bounds = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
+    others = [
+        p
+        for n, p in fit.parameters.items()
+        if n not in ("w_max", "w_min") and not p.determined and not n.endswith("_dtod")
+    ]
     said = []
     if bounds:
         what = "the bounds" if len(bounds) == 2 else bounds[0].name
         said.append(f"{measured(fit)} do not determine {what}: {', '.join(map(_shown, bounds))}; measure from further "
                     "out, with ramps that run on until the steps vanish or stop.")  # fmt: skip
     if others:
-        said.append(f"Not determined: {', '.join(map(_shown, others))}; more pulses, or ramps over a wider range, would.")
+        said.append(
+            f"Not determined: {', '.join(map(_shown, others))}; more pulses, or ramps over a wider range, would."
+        )
     return " ".join(said)
 
 
@@ -56,6 +65,8 @@ def _shown(p: Parameter) -> str:
     unit = "" if p.unit == "1" else f" {p.unit}"
     if math.isfinite(p.stderr):
         return f"{p.name} = {p.value:.2g} ± {p.stderr:.2g}{unit}"
+    if math.isfinite(p.high):
+        return f"{p.name} below {p.high:.2g}{unit}"
     return f"{p.name} (put at {p.value:.2g}{unit})"
 
 
@@ -69,8 +80,8 @@ def structure(found: Residuals) -> str:
             worst = float(abs(scores[k]))
             larger = scores[k] * s.direction > 0
             said = (
-                f"The {WAYS[s.direction]} steps measured around w = {s.weight[k]:.2f} are {'larger' if larger else 'smaller'} "
-                f"than those of the model ({worst:.0f} standard errors)."
+                f"The {WAYS[s.direction]} steps measured around w = {s.weight[k]:.2f} are "
+                f"{'larger' if larger else 'smaller'} than those of the model ({worst:.0f} standard errors)."
             )
     noise = [(float(np.abs(s.noise_scores).max()), s) for s in found.structure]
     top = max(noise, key=lambda item: item[0], default=(0.0, None))
@@ -78,8 +89,8 @@ def structure(found: Residuals) -> str:
         s = top[1]
         k = int(np.abs(s.noise_scores).argmax())
         said = (
-            f"The noise of {WAYS[s.direction]} steps around w = {s.weight[k]:.2f} is {math.sqrt(s.variance[k]):.2f} times that "
-            f"of the model ({top[0]:.0f} standard errors)."
+            f"The noise of {WAYS[s.direction]} steps around w = {s.weight[k]:.2f} is "
+            f"{math.sqrt(s.variance[k]):.2f} times that of the model ({top[0]:.0f} standard errors)."
         )
     return said
 
@@ -87,9 +98,12 @@ def structure(found: Residuals) -> str:
 def _whiteness(found: Residuals) -> str:
     if found.p_white > NOT_WHITE or not found.autocorrelation:
         return ""
-    rho = found.autocorrelation[0]
+    lag = int(np.abs(found.autocorrelation).argmax())
+    rho = found.autocorrelation[lag]
+    if abs(rho) < RELATED:
+        return ""
     return (
-        f"Residuals of neighbouring readings are related (first autocorrelation {rho:+.2f}, p = {found.p_white:.1g}): "
+        f"Residuals {lag + 1} readings apart are related (autocorrelation {rho:+.2f}, p = {found.p_white:.1g}): "
         "slow noise, such as 1/f or telegraph noise, or a history that no class here has."
     )
 
@@ -101,12 +115,13 @@ def reason(entry: Entry, best: Entry, fit: ResponseFit, winner: ResponseFit) -> 
     if entry.twin_of:
         return f"the same curves as {entry.twin_of} for one device: a reference only moves the origin"
     if entry.alike:
-        return f"not distinguishable from {best.stem} on these data (AICc {entry.delta_aicc:+.1f}, BIC {entry.delta_bic:+.1f})"
+        differences = f"AICc {entry.delta_aicc:+.1f}, BIC {entry.delta_bic:+.1f}"
+        return f"not distinguishable from {best.stem} on these data ({differences})"
     worse = winner.log_likelihood - fit.log_likelihood
     more = fit.n_parameters - winner.n_parameters
     if worse < entry.delta_aicc / 4:
         return f"fits no better with {more} parameters more"
-    said = structure(fit.residuals) or "its noise does not match that of the data"
+    said = structure(fit.residuals) or "It fits a little worse everywhere; no single place stands out."
     shape = _shape_reason(entry.stem, winner)
     return f"{shape}{said} Log likelihood {worse:.0f} lower."
 
@@ -133,8 +148,9 @@ def _growing(winner: ResponseFit) -> list[int]:
     return [d for d, (first, last) in ends.items() if last > 1.1 * first]
 
 
-def of_ranking(entries: Sequence[Entry], best: ResponseFit, told_apart: bool, by_bic: str) -> str:
+def of_ranking(entries: Sequence[Entry], fits: Mapping[str, ResponseFit], told_apart: bool, by_bic: str) -> str:
     """Return what the ranking means."""
+    best = fits[entries[0].stem]
     alike = [e.stem for e in entries if e.alike and not e.twin_of and e.stem != best.model]
     twins = [e.stem for e in entries if e.twin_of == best.model]
     also = f" ({', '.join(twins)} has the same curves for one device.)" if twins else ""
@@ -145,5 +161,16 @@ def of_ranking(entries: Sequence[Entry], best: ResponseFit, told_apart: bool, by
     bic = "" if by_bic == best.model else f", BIC {by_bic}"
     return (
         f"Not distinguishable: {measured(best)} do not tell {', '.join([best.model, *alike])} apart. "
-        f"AICc prefers {best.model}{bic}. More devices, more cycles or a wider range would.{also} {best.verdict}"
+        f"AICc prefers {best.model}{bic}. More devices, more cycles or a wider range would.{also} "
+        f"{_loose_bounds([fits[e.stem] for e in entries if e.alike])}{best.verdict}"
     )
+
+
+def _loose_bounds(alike: Sequence[ResponseFit]) -> str:
+    """Name the bounds that the classes in question leave open, by the first of them that has any."""
+    for fit in alike:
+        loose = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
+        if loose and fit.model.startswith("soft_bounds"):
+            shown = ", ".join(map(_shown, loose))
+            return f"The bounds are not determined: {shown} with {fit.model}; measure from further out. "
+    return ""

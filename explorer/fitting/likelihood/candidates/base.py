@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,10 @@ class Candidate(ABC):
     hard_bounds : bool
         The step does not vanish at the bounds, so they are coordinates only where readings stop at them (options
         ``top`` and ``bottom``).
+    common : tuple of str
+        Coordinates that are one number for all devices of the class.
+    common_shown : tuple of str
+        Parameters of the class that follow from these.
     own_noise : bool
         The noise of a step is among the coordinates; otherwise ``dw_min_std`` is added to them.
     """
@@ -83,6 +88,8 @@ class Candidate(ABC):
     twin_of: ClassVar[str] = ""
     hard_bounds: ClassVar[bool] = False
     own_noise: ClassVar[bool] = False
+    common: ClassVar[tuple[str, ...]] = ()
+    common_shown: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, scene: Scene, **options):
         self.scene = scene
@@ -109,9 +116,17 @@ class Candidate(ABC):
         """Turn coordinates into parameters of the compiled header, which are those of the class."""
         return self.device_values(x)
 
+    def level(self, x: Values) -> np.ndarray:
+        """Return a typical step, ``(sets,)`` weight units: what the noise of a step is relative to."""
+        return np.sqrt(np.asarray(x["s_up"]) * x["s_down"])
+
     def variants(self) -> Sequence[Candidate]:
         """Return this and its variants, of which the best is kept: noise forms, numbers of nodes."""
         return [self]
+
+    def other_starts(self) -> Sequence[Mapping[str, float]]:
+        """Return further starts, where the likelihood may have more than one maximum; the best result counts."""
+        return []
 
     def fixed(self) -> dict[str, float | bool]:
         """Return further parameters of the class that are not fitted."""
@@ -153,15 +168,11 @@ def flat(values: Values) -> dict[str, np.ndarray]:
     return found
 
 
-_TEMPLATES: dict[str, np.ndarray] = {}
-
-
+@functools.cache
 def _template(header: str) -> np.ndarray:
-    """Return the default device without spreads as numbers in compiled order, ``(n_params,)``."""
-    if header not in _TEMPLATES:
-        plain = devices.get(header)().nominal().pack()[: len(ops.schema(header)["params"])]
-        _TEMPLATES[header] = plain.astype(float)
-    return _TEMPLATES[header]
+    """Return the default device without spreads as numbers in compiled order, ``(n_params,)``; not to be changed."""
+    plain = devices.get(header)().nominal().pack()[: len(ops.schema(header)["params"])]
+    return plain.astype(float)
 
 
 def step_start(scene: Scene) -> list[Coordinate]:
@@ -173,7 +184,8 @@ def step_values(up: np.ndarray, down: np.ndarray) -> dict[str, np.ndarray]:
     """Return ``dw_min`` and ``up_down`` of two step scales: only the weaker direction is reduced."""
     up, down = np.asarray(up, float), np.asarray(down, float)
     larger = np.maximum(up, down)
-    return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
+    with np.errstate(all="ignore"):  # a trial step may vanish or run away
+        return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
 
 
 def bound_start(scene: Scene, options: Mapping[str, object]) -> list[Coordinate]:
