@@ -163,14 +163,16 @@ def limits() -> dict[str, Limit]:
     }  # fmt: skip
 
 
-def assess(device: Device, response: xr.Dataset) -> list[Finding]:
+def assess(device: Device, response: xr.Dataset, seed: int) -> list[Finding]:
     """Compare a device with the limits.
 
     Parameters
     ----------
     device : Device
     response : xarray.Dataset
-        Result of `PulseResponse` for this device: gives the symmetry points, number of devices and seed.
+        Result of `PulseResponse` for this device: gives the symmetry points and the number of devices.
+    seed : int
+        The one of that response.
 
     Returns
     -------
@@ -178,7 +180,7 @@ def assess(device: Device, response: xr.Dataset) -> list[Finding]:
         One for each of `limits`, in their order.
     """
     n = response.sizes["device"]
-    values = _nominal_numbers(device) | _population_numbers(device, n, int(response.attrs["seed"]))
+    values = _nominal_numbers(device) | _population_numbers(device, n, seed)
     values |= _symmetry_numbers(device, response["symmetry_point"].values)
     errors = {"symmetry_mean": values["symmetry_spread"] / math.sqrt(n)}
     errors |= {k: limit.value / math.sqrt(2 * max(n - 1, 1)) for k, limit in limits().items() if limit.sampled}

@@ -257,7 +257,8 @@ class AnalogCore(LastingLayer):
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
         r, ranges = self._range(block, x)
-        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges))
+        masks = self._mapping.mask_clipped_output_gradient
+        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges, masks))
         learned = self._learned(block)
         return y if learned is None else y * learned
 

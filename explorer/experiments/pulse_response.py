@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import param
 import torch
@@ -17,8 +19,35 @@ from engine.tiles import Tile
 from explorer.experiments import schedules
 from explorer.experiments.base import Experiment, Progress
 
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _NODES = 50
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What the devices did, before anything is said about it.
+
+    Attributes
+    ----------
+    hidden, apparent : numpy.ndarray
+        State that the pulses act on, weight as read; ``(pulses + 1, devices)``, weight units, the first row is the
+        start.
+    band : numpy.ndarray
+        `QUANTILES` of the weight as read over the devices, ``(quantiles, pulses + 1)``, weight units.
+    nominal : numpy.ndarray
+        The nominal device without noise, ``(pulses + 1,)``, weight units.
+    directions : numpy.ndarray
+        ``(pulses,)`` int8: +1 up, -1 down, 0 none.
+    cells : dict of numpy.ndarray
+        Per-device arrays ``(devices,)`` by name.
+    """
+
+    hidden: np.ndarray
+    apparent: np.ndarray
+    band: np.ndarray
+    nominal: np.ndarray
+    directions: np.ndarray
+    cells: dict[str, np.ndarray]
 
 
 class PulseResponse(Experiment):
@@ -75,18 +104,29 @@ class PulseResponse(Experiment):
 
     def compute(self, progress: Progress) -> xr.Dataset:
         """Return traces, bands, symmetry points and step statistics; see the variables' attributes."""
+        traces = self.simulate()
+        progress(0.5, "pulses done")
+        return self.describe(traces)
+
+    def simulate(self) -> Traces:
+        """Send the pulses and return what was read: all that a live curve needs, a third of the work of `run`."""
         directions = self.pulses()
         tile = Tile(self.n_devices, 1, self.device, seed=self.seed, torch_device=preferred())
         hidden, apparent = _traces(tile, self._start(), directions)
-        progress(0.5, "pulses done")
         twin = Tile(1, 1, self.device.nominal(), seed=self.seed)
         nominal = _traces(twin, self._start(), directions)[0][:, 0]
         cells = {n: c[:, 0].cpu().numpy() for n, c in tile.cells.items()}
-        ds = _dataset(hidden, apparent, nominal, directions)
+        return Traces(hidden, apparent, _band(apparent), nominal, directions, cells)
+
+    def describe(self, traces: Traces) -> xr.Dataset:
+        """Return what `compute` returns, for what `simulate` of the same experiment has read."""
+        ds = _dataset(traces)
         ds["symmetry_point"] = _variable(
-            "device", self.device.symmetry_points(cells), "w", "Weight where a device's up and down step are equal"
-        )
-        return ds.merge(_steps(hidden, directions, self.device)).assign_attrs(self._numbers())
+            "device", self.device.symmetry_points(traces.cells), "w",
+            "Weight where a device's up and down step are equal",
+        )  # fmt: skip
+        steps = _steps(traces.hidden, traces.directions, self.device)
+        return ds.merge(steps).assign_attrs(self._numbers())
 
     def _start(self) -> float:
         low, high = self.device.range
@@ -118,24 +158,29 @@ def _variable(dims, values, unit: str, text: str) -> xr.Variable:
     return xr.Variable(dims, values, {"units": unit, "long_name": text})
 
 
-def _dataset(hidden: np.ndarray, apparent: np.ndarray, nominal: np.ndarray, directions: np.ndarray) -> xr.Dataset:
+def _band(apparent: np.ndarray) -> np.ndarray:
+    """Return the quantiles ``(quantiles, pulses + 1)``; each is the weight of one of the devices."""
     ordered = np.sort(apparent, axis=1)
-    ranks = np.rint(np.array(_QUANTILES) * (ordered.shape[1] - 1)).astype(int)
+    return ordered[:, np.rint(np.array(QUANTILES) * (ordered.shape[1] - 1)).astype(int)].T
+
+
+def _dataset(traces: Traces) -> xr.Dataset:
+    hidden, apparent, directions = traces.hidden, traces.apparent, traces.directions
     both = ("pulse", "device")
     return xr.Dataset(
         {
             "hidden": _variable(both, hidden, "w", "State that the pulses act on"),
             "apparent": _variable(both, apparent, "w", "Weight as read, with write noise"),
             "direction": _variable("pulse", np.r_[0, directions].astype(np.int8), "1", "Direction of the last pulse"),
-            "band": _variable(("quantile", "pulse"), ordered[:, ranks].T, "w", "Quantiles of the weight over devices"),
+            "band": _variable(("quantile", "pulse"), traces.band, "w", "Quantiles of the weight over devices"),
             "mean": _variable("pulse", apparent.mean(1, dtype=float), "w", "Mean weight over devices"),
             "std": _variable("pulse", apparent.std(1, dtype=float), "w", "Standard deviation over devices"),
-            "nominal": _variable("pulse", nominal, "w", "The nominal device without noise"),
+            "nominal": _variable("pulse", traces.nominal, "w", "The nominal device without noise"),
         },
         coords={
             "pulse": _variable("pulse", np.arange(directions.size + 1), "pulses", "Number of pulses sent"),
             "device": _variable("device", np.arange(hidden.shape[1]), "1", "Device"),
-            "quantile": _variable("quantile", np.array(_QUANTILES), "1", "Quantile"),
+            "quantile": _variable("quantile", np.array(QUANTILES), "1", "Quantile"),
         },
     )
 

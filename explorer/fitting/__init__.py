@@ -3,6 +3,7 @@
 
 from .errors import MeasuredDataError
 from .fit import fit, guess
+from .likelihood import Parameter, Ranking, ResponseFit, fit_response, rank_models
 from .measured import Measured, Summary, read_columns, read_measured
 from .normalise import Normalised
 from .rejects import Rejected
@@ -18,12 +19,17 @@ __all__ = [
     "Measured",
     "MeasuredDataError",
     "Normalised",
+    "Parameter",
+    "Ranking",
+    "ResponseFit",
     "Rejected",
     "Summary",
     "Trace",
     "check_size",
     "fit",
+    "fit_response",
     "guess",
+    "rank_models",
     "read_columns",
     "read_measured",
 ]

@@ -11,7 +11,7 @@ from explorer.views import theme
 from explorer.views.diagnosis import DiagnosisView
 from explorer.views.live import LatestWins, refresh
 from explorer.views.pinned import PinnedPanel
-from explorer.views.response_data import Request, Response, measured_columns, respond
+from explorer.views.response_data import Curves, Request, Response, describe, measured_columns, simulate
 from explorer.views.response_plots import CurvePlot, StepPlot, SymmetryPlot
 
 _WATCHED = ["revision", "n_devices", "n_pulses", "seed"]
@@ -37,11 +37,15 @@ class ResponseView(Viewer):
         self.tiles = theme.html(margin=(12, 0, 4, 0))
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
-        plots = (self.curves.pane, self.steps.pane, self.symmetry.pane)
-        self.worker: LatestWins[Request, Response] = LatestWins(respond, self._draw, self._failed, plots)
+        # The curve is drawn as soon as it is known; the rest takes twice as long and follows.
+        self.worker: LatestWins[Request, Curves] = LatestWins(simulate, self._draw, self._failed, (self.curves.pane,))
+        plots = (self.steps.pane, self.symmetry.pane)
+        self.details_worker: LatestWins[Curves, Response] = LatestWins(describe, self._detail, self._failed, plots)
         self.overview, self.details = self._overview(), self._details()
         self._overlay()
+        self._ask_details = self.details_worker.now  # for the first picture of the page
         self.worker.now(Request.of(state))
+        self._ask_details = self.details_worker.request
         state.param.watch(lambda *events: self.worker.request(Request.of(state)), _WATCHED)
         state.param.watch(self._overlay, "measured")
 
@@ -60,8 +64,12 @@ class ResponseView(Viewer):
                        subtitle="Weights where a device's up and down step are equal"),
         )  # fmt: skip
 
-    def _draw(self, found: Response) -> None:
-        for plot in (self.curves, self.steps, self.symmetry):
+    def _draw(self, found: Curves) -> None:
+        self.curves.draw(found)
+        self._ask_details(found)
+
+    def _detail(self, found: Response) -> None:
+        for plot in (self.steps, self.symmetry):
             plot.draw(found)
         self.diagnosis.draw(found.findings)
         self.tiles.object = theme.metrics_markup(found.tiles)

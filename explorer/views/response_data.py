@@ -12,7 +12,7 @@ import xarray as xr
 from engine.devices import Device
 from engine.errors import ParameterError
 from explorer.assessment import Finding, assess, write_noise
-from explorer.experiments.pulse_response import PulseResponse
+from explorer.experiments.pulse_response import QUANTILES, PulseResponse, Traces
 from explorer.fitting import Normalised
 from explorer.labs.state import DeviceState
 from explorer.views.numbers import four_digits
@@ -44,6 +44,25 @@ class Request:
     def of(cls, state: DeviceState) -> Request:
         """Return the request that shows ``state``."""
         return cls(state.device, state.n_devices, state.n_pulses, state.seed)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The columns of the pulse response, which is drawn first, and what the rest is made of.
+
+    Attributes
+    ----------
+    curves : dict of arrays
+        Columns of the source.
+    stride : int
+        Every so many pulses one is drawn.
+    """
+
+    request: Request
+    curves: dict[str, np.ndarray]
+    stride: int
+    experiment: PulseResponse
+    traces: Traces
 
 
 @dataclass(frozen=True)
@@ -88,8 +107,8 @@ def check_live_size(n_devices: int, n_pulses: int) -> None:
         )
 
 
-def respond(request: Request) -> Response:
-    """Simulate and return what is drawn.
+def simulate(request: Request) -> Curves:
+    """Send the pulses and return the curves.
 
     Raises
     ------
@@ -100,37 +119,49 @@ def respond(request: Request) -> Response:
     experiment = PulseResponse(
         device=request.device, n_devices=request.n_devices, n_pulses=request.n_pulses, seed=request.seed
     )
-    ds = experiment.run()
-    stride = max(1, math.ceil(ds.sizes["pulse"] / MAX_POINTS))
+    traces = experiment.simulate()
+    stride = max(1, math.ceil(len(traces.nominal) / MAX_POINTS))
+    return Curves(request, _curves(traces, stride), stride, experiment, traces)
+
+
+def describe(drawn: Curves) -> Response:
+    """Return all that is shown of what `simulate` has found."""
+    device = drawn.request.device
+    ds = drawn.experiment.describe(drawn.traces)
     symmetry = ds["symmetry_point"].values
     found = symmetry[np.isfinite(symmetry)]
     nominal = ds.attrs["nominal_symmetry_point"]
     nominal = None if math.isnan(nominal) else nominal
-    lines = _step_lines(request.device, ds["node"].values)
+    lines = _step_lines(device, ds["node"].values)
     scale = max(*lines["up"], *lines["down"])
     return Response(
-        request=request,
-        curves=_curves(ds.isel(pulse=slice(None, None, stride))),
+        request=drawn.request,
+        curves=drawn.curves,
         step_lines=lines,
         up_points=_step_points(ds, 1, scale),
         down_points=_step_points(ds, -1, scale),
         histogram=_histogram(found),
         symmetry=nominal,
         n_symmetric=int(found.size),
-        stride=stride,
-        tiles=tiles(request.device, ds.attrs["n_states"], ds.attrs["granularity"], nominal),
-        findings=assess(request.device, ds),
+        stride=drawn.stride,
+        tiles=tiles(device, ds.attrs["n_states"], ds.attrs["granularity"], nominal),
+        findings=assess(device, ds, drawn.request.seed),
     )
 
 
-def _curves(ds: xr.Dataset) -> dict[str, np.ndarray]:
-    band = ds["band"].transpose("quantile", "pulse").sel(quantile=[0.05, 0.5, 0.95]).values
-    apparent = ds["apparent"].transpose("device", "pulse").values
-    columns = {"pulse": ds["pulse"].values, "low": band[0], "median": band[1], "high": band[2]}
-    columns["nominal"] = ds["nominal"].values
+def respond(request: Request) -> Response:
+    """Simulate and return all that is drawn; raises as `simulate` does."""
+    return describe(simulate(request))
+
+
+def _curves(traces: Traces, stride: int) -> dict[str, np.ndarray]:
+    low, median, high = (traces.band[QUANTILES.index(q)] for q in (0.05, 0.5, 0.95))
+    columns = {"pulse": np.arange(len(traces.nominal), dtype=np.int32), "low": low, "median": median, "high": high}
+    columns["nominal"] = traces.nominal
+    devices = traces.apparent.T
     for k in range(N_TRACES):
-        columns[f"trace{k}"] = apparent[k] if k < len(apparent) else np.full(ds.sizes["pulse"], np.nan, np.float32)
-    return columns
+        columns[f"trace{k}"] = devices[k] if k < len(devices) else np.full(len(traces.nominal), np.nan, np.float32)
+    return {name: np.ascontiguousarray(column[::stride]) for name, column in columns.items()}
 
 
 def _step_lines(device: Device, visited: np.ndarray) -> dict[str, list[float]]:

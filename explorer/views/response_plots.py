@@ -11,7 +11,7 @@ from explorer.views import theme
 from explorer.views.framed_plot import FramedPlot
 from explorer.views.live import in_one_message
 from explorer.views.ranges import round_out, set_range
-from explorer.views.response_data import N_TRACES, Response
+from explorer.views.response_data import N_TRACES, Curves, Response
 
 _BAND = ("low", "median", "high")
 _WAYS = ("w", "up", "down")
@@ -32,7 +32,7 @@ class CurvePlot(FramedPlot):
     def __init__(self):
         super().__init__(("Pulse number", "1"), ("Weight", "w"), 350, self._LEGEND)
         self.source, self.measured = ColumnDataSource(), ColumnDataSource({"pulse": [], "w": []})
-        self._found: Response | None = None
+        self._found: Curves | None = None
         plot, source = self.figure, self.source
         plot.varea("pulse", "low", "high", source=source, fill_color=theme.MODEL, fill_alpha=theme.BAND_ALPHA)
         for k in range(N_TRACES):
@@ -46,8 +46,8 @@ class CurvePlot(FramedPlot):
         plot.line("pulse", "median", source=source, line_color=theme.MODEL, line_width=2.5)
         plot.line("pulse", "nominal", source=source, line_color=theme.NOMINAL, line_width=2, line_dash=[6, 3])
 
-    def draw(self, found: Response) -> None:
-        """Show a response."""
+    def draw(self, found: Curves) -> None:
+        """Show the curves of a response."""
         self._found = found
         self.source.data = found.curves
         self._range()

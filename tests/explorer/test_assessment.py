@@ -15,7 +15,7 @@ from explorer.experiments.pulse_response import PulseResponse
 
 def findings(device: Device, n_devices: int = 200, seed: int = 0) -> dict[str, Finding]:
     response = PulseResponse(device=device, n_devices=n_devices, n_pulses=2, seed=seed).run()
-    return {f.name: f for f in assess(device, response)}
+    return {f.name: f for f in assess(device, response, response.attrs["seed"])}
 
 
 def statuses(found: dict[str, Finding], *wanted: str) -> set[str]:

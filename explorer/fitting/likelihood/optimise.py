@@ -14,7 +14,7 @@ CLOSE = 0.02
 """Slope at which the search stops, in units where the information is 1: the estimate is then within this share of a
 standard error of the maximum."""
 
-MOST_STEPS = 60
+MOST_STEPS = 30
 FLAT = 1e-4
 """Information per unit of the search scale below which a number is not scaled by it."""
 
@@ -69,6 +69,9 @@ class _Search:
     def information(self, z: np.ndarray, *_) -> np.ndarray:
         return self._at(self.origin + self.scale * np.asarray(z))[1]
 
+    def bend(self, z: np.ndarray, *_) -> np.ndarray:
+        return self.objective.bend(self.origin + self.scale * np.asarray(z), self.scale)
+
 
 def scale_at(objective: Objective, u: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
     """Return standard errors from the expected information alone, one number at a time; cut where it is flat."""
@@ -80,20 +83,18 @@ def scale_at(objective: Objective, u: np.ndarray, scale: np.ndarray | None = Non
 def maximise(objective: Objective, start: np.ndarray | None = None) -> Optimum:
     """Return the maximum of the log likelihood near ``start`` (by default the candidate's own).
 
-    Twice: the scale of the first search comes from its start, that of the second from its end.
+    First with the expected information. Where that does not lead on (a bound in reach makes it wrong), with the
+    observed one, which costs more.
     """
     u = objective.start() if start is None else np.array(start, float)
     scale = scale_at(objective, u)
-    for _ in range(2):
-        found = _searched(objective, u, scale)
-        u = found.u
-        if found.converged:
-            break
-        scale = scale_at(objective, u, scale)
+    found = _searched(objective, u, scale)
+    if not found.converged:
+        found = _searched(objective, found.u, scale_at(objective, found.u, scale), exact=True)
     return found
 
 
-def _searched(objective: Objective, u: np.ndarray, scale: np.ndarray) -> Optimum:
+def _searched(objective: Objective, u: np.ndarray, scale: np.ndarray, *, exact: bool = False) -> Optimum:
     search = _Search(objective, u, scale)
     parameters = lmfit.Parameters()
     for name in objective.names:
@@ -101,7 +102,7 @@ def _searched(objective: Objective, u: np.ndarray, scale: np.ndarray) -> Optimum
     minimiser = lmfit.Minimizer(search.value, parameters, calc_covar=False, scale_covar=False)
     options = {"gtol": CLOSE, "maxiter": MOST_STEPS, "initial_trust_radius": 2.0, "max_trust_radius": 1e3}
     result = minimiser.scalar_minimize(
-        method="trust-exact", jac=search.slope, hess=search.information, options=options
+        method="trust-exact", jac=search.slope, hess=search.bend if exact else search.information, options=options
     )
     best = u + scale * np.array([p.value for p in result.params.values()])
     value = -float(result.fun) if np.ndim(result.fun) == 0 else -float(np.squeeze(result.fun))

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine import devices, ops
 
+from ..effects import Bound, Effect, ScalePair
 from ..moments import Scene
 
 Values = Mapping[str, np.ndarray]
@@ -19,6 +20,9 @@ Values = Mapping[str, np.ndarray]
 
 LARGEST_LOG = 40.0
 """Logarithms beyond this are cut in trial steps; kernels hold numbers up to 1e38."""
+
+STEP_SCALES = ScalePair("s_up", "s_down", "dw_min", "up_down", "dw_min_dtod_log_normal")
+BOUNDS = (Bound("w_max"), Bound("w_min"))
 
 FAR = 10.0
 """Ranges of the data beyond which a bound is put that no reading speaks of."""
@@ -61,8 +65,8 @@ class Candidate(ABC):
         Of the class in `engine.devices`.
     shown : dict of str to (str, str)
         Unit and meaning of the fitted device parameters, by their names in the class.
-    gaussian : tuple of str
-        Coordinates that differ from device to device, normally distributed.
+    effects : tuple of Effect
+        How population parameters follow from the fits of several devices.
     twin_of : str
         Stem of the class with the same curves for one device; blank if there is none.
     hard_bounds : bool
@@ -75,7 +79,7 @@ class Candidate(ABC):
     stem: ClassVar[str]
     title: ClassVar[str]
     shown: ClassVar[Mapping[str, tuple[str, str]]]
-    gaussian: ClassVar[tuple[str, ...]] = ("s_up", "s_down", "w_max", "w_min")
+    effects: ClassVar[tuple[Effect, ...]] = (STEP_SCALES, *BOUNDS)
     twin_of: ClassVar[str] = ""
     hard_bounds: ClassVar[bool] = False
     own_noise: ClassVar[bool] = False
@@ -91,6 +95,15 @@ class Candidate(ABC):
     @abstractmethod
     def device_values(self, x: Values) -> dict[str, np.ndarray]:
         """Turn coordinates into parameters of the device class."""
+
+    def natural(self, x: Values) -> dict[str, np.ndarray]:
+        """Return what effects are made of: coordinates and device parameters by name."""
+        return {**flat(self.device_values(x)), **x}
+
+    def described(self) -> dict[str, tuple[str, str]]:
+        """Return unit and meaning of every fitted number, entries of tables one by one."""
+        values = flat(self.device_values({c.name: np.array([c.start]) for c in self.coordinates()}))
+        return {n: self.shown[n.partition("[")[0]] for n in values if n.partition("[")[0] in self.shown}
 
     def physical_values(self, x: Values) -> dict[str, np.ndarray]:
         """Turn coordinates into parameters of the compiled header, which are those of the class."""
@@ -127,6 +140,17 @@ class Candidate(ABC):
             table = np.asarray(values[name], float)
             tables += [np.full((sets, 1), table.shape[-1]), np.broadcast_to(table, (sets, table.shape[-1]))]
         return np.concatenate([block, *tables], axis=1).astype(np.float32)
+
+
+def flat(values: Values) -> dict[str, np.ndarray]:
+    """Return values with every entry of a table under a name of its own, ``piecewise_up[3]``."""
+    found = {}
+    for name, value in values.items():
+        if np.ndim(value) < 2:
+            found[name] = value
+        else:
+            found |= {f"{name}[{k}]": value[..., k] for k in range(np.shape(value)[-1])}
+    return found
 
 
 _TEMPLATES: dict[str, np.ndarray] = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Candidate, Coordinate, Values, bound_start, bound_values, step_values
+from ..effects import Shared
+from .base import BOUNDS, STEP_SCALES, Candidate, Coordinate, Values, bound_start, bound_values, step_values
 from .constant_step import UP_DOWN, W_MAX, W_MIN
 
 RATES = np.geomspace(0.5, 40.0, 12)
@@ -31,13 +32,21 @@ class ExpStep(Candidate):
         "w_min": W_MIN,
     }
     hard_bounds = True
+    effects = (
+        STEP_SCALES,
+        *BOUNDS,
+        Shared("A_up"),
+        Shared("A_down"),
+        Shared("gamma_up", logarithmic=True),
+        Shared("gamma_down", logarithmic=True),
+    )
 
     def coordinates(self) -> list[Coordinate]:
         """Return step scales, amplitudes and exponents, and the hard bounds asked for."""
         starts = {name: self._start(way, self.scene.span) for name, way in (("up", 1), ("down", -1))}
         scales = [Coordinate(f"s_{n}", s, True) for n, (s, _, _) in starts.items()]
         shares = [Coordinate(f"A_{n}", a) for n, (_, a, _) in starts.items()]
-        rates = [Coordinate(f"gamma_{n}", g, True) for n, (_, _, g) in starts.items()]
+        rates = [Coordinate(f"rate_{n}", g, True) for n, (_, _, g) in starts.items()]
         return scales + shares + rates + bound_start(self.scene, self.options)
 
     def _start(self, way: int, width: float) -> tuple[float, float, float]:
@@ -58,10 +67,9 @@ class ExpStep(Candidate):
     def device_values(self, x: Values) -> dict:
         """Return scale, shape and bounds."""
         bounds = bound_values(self, x)
-        own = "w_max" in x and "w_min" in x  # the exponent is then counted over the device's range, else over the data's
-        factor = 1.0 if own else (bounds["w_max"] - bounds["w_min"]) / self.scene.span
+        share = (bounds["w_max"] - bounds["w_min"]) / self.scene.span  # searched over the data's range, not the device's
         shape = {"A_up": x["A_up"], "A_down": x["A_down"]}
-        rates = {n: factor * np.asarray(x[n]) for n in ("gamma_up", "gamma_down")}
+        rates = {f"gamma_{n}": share * np.asarray(x[f"rate_{n}"]) for n in ("up", "down")}
         return {**step_values(x["s_up"], x["s_down"]), **shape, **rates, **bounds}
 
     def fixed(self) -> dict[str, float | bool]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Candidate, Coordinate, Values, bound_start, bound_values, step_start, step_values
+from ..effects import Slope
+from .base import (
+    BOUNDS,
+    STEP_SCALES,
+    Candidate,
+    Coordinate,
+    Values,
+    bound_start,
+    bound_values,
+    step_start,
+    step_values,
+)
 from .constant_step import UP_DOWN, W_MAX, W_MIN
 
 MULT_NOISE = (True, False)
@@ -24,7 +35,7 @@ class LinearStep(Candidate):
         "w_max": W_MAX,
         "w_min": W_MIN,
     }
-    gaussian = ("s_up", "s_down", "w_max", "w_min", "r_up", "r_down")
+    effects = (STEP_SCALES, *BOUNDS, Slope("gamma_up", "r_up", "w_max"), Slope("gamma_down", "r_down", "w_min"))
     hard_bounds = True
 
     def variants(self):

@@ -35,10 +35,9 @@ class LookupTable(PiecewiseStep):
         return super().coordinates() + [Coordinate(name, noise, True) for name in names]
 
     def device_values(self, x: Values) -> dict:
-        """Return tables and ends."""
-        low, high = self.ends
-        tables = {n.replace("piecewise", "mean"): self.unit * t for n, t in self.tables(x).items()}
+        """Return scale, ends and tables."""
+        tables = dict(zip(("mean_up", "mean_down"), self.steps(x), strict=True))
         for name in ("up", "down"):
             noise = [x[f"{name}_noise_{k}"] for k in range(SPREAD_NODES)]
             tables[f"spread_{name}"] = self.unit * np.stack(noise, axis=-1)
-        return {"dw_min": self.unit, "up_down": 0.0, "w_max": high, "w_min": low, **tables}
+        return {**self.frame(x), **tables}

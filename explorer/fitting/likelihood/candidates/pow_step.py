@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Candidate, Coordinate, Values, step_values
+from ..effects import ScalePair
+from .base import BOUNDS, STEP_SCALES, Candidate, Coordinate, Values, step_values
 from .constant_step import UP_DOWN
 
 POWERS = (0.3, 0.6, 1.0, 1.6, 2.5, 4.0)
@@ -28,7 +29,7 @@ class PowStep(Candidate):
         "w_max": ("w", "upper bound, where up steps vanish"),
         "w_min": ("w", "lower bound, where down steps vanish"),
     }
-    gaussian = ("s_up", "s_down", "w_max", "w_min", "g_up", "g_down")
+    effects = (STEP_SCALES, *BOUNDS, ScalePair("g_up", "g_down", "pow_gamma", "pow_up_down"))
 
     def coordinates(self) -> list[Coordinate]:
         """Return steps half way, exponents and bounds."""
@@ -56,6 +57,11 @@ class PowStep(Candidate):
     def scales(x: Values) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps at the far bounds."""
         return tuple(x[f"m_{n}"] * 2.0 ** np.asarray(x[f"g_{n}"]) for n in ("up", "down"))
+
+    def natural(self, x: Values) -> dict:
+        """Return, besides, the step scales."""
+        up, down = self.scales(x)
+        return {**super().natural(x), "s_up": up, "s_down": down}
 
     def device_values(self, x: Values) -> dict:
         """Return steps, exponents and bounds."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ..effects import Reference, ScalePair
+from .base import STEP_SCALES
 from .pow_step import PowStep
 
 
@@ -12,3 +14,4 @@ class PowStepReference(PowStep):
     stem = "pow_step_reference"
     title = "Power step with reference"
     twin_of = "pow_step"
+    effects = (STEP_SCALES, Reference(), ScalePair("g_up", "g_down", "pow_gamma", "pow_up_down"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Coordinate, Values, step_values
+from ..effects import Shared, SpreadsOf
+from .base import BOUNDS, STEP_SCALES, Coordinate, Values, step_values
 from .soft_bounds import SoftBounds
 
 
@@ -19,7 +20,13 @@ class SoftBoundsPmax(SoftBounds):
         "range_min": ("w", "weight from which p_max up pulses lead to range_max"),
         "range_max": ("w", "weight from which p_max down pulses lead to range_min"),
     }
-    gaussian = ("alpha", "w_max", "w_min")
+    effects = (
+        Shared("alpha", logarithmic=True),
+        Shared("range_min"),
+        Shared("range_max"),
+        SpreadsOf(STEP_SCALES, ("dw_min", "up_down")),
+        *(SpreadsOf(bound, (bound.name,)) for bound in BOUNDS),
+    )
 
     def coordinates(self) -> list[Coordinate]:
         """Return curvature and bounds."""
@@ -38,6 +45,11 @@ class SoftBoundsPmax(SoftBounds):
         alpha = np.asarray(x["alpha"])
         reach = (x["w_max"] - x["w_min"]) / (1 + np.exp(-alpha * self.scene.ramp))
         return {"alpha": alpha, "range_min": x["w_max"] - reach, "range_max": x["w_min"] + reach}
+
+    def natural(self, x: Values) -> dict:
+        """Return, besides, the step scales, which carry the spread over devices."""
+        share = -np.expm1(-np.asarray(x["alpha"]))
+        return {**super().natural(x), "s_up": share * x["w_max"], "s_down": -share * x["w_min"]}
 
     def fixed(self) -> dict[str, float | bool]:
         """Return the pulses of the curve."""

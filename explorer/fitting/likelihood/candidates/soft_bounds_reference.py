@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ..effects import Reference
+from .base import STEP_SCALES
 from .soft_bounds import SoftBounds
 
 
@@ -12,3 +14,4 @@ class SoftBoundsReference(SoftBounds):
     stem = "soft_bounds_reference"
     title = "Soft bounds with reference"
     twin_of = "soft_bounds"
+    effects = (STEP_SCALES, Reference())
