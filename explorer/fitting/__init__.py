@@ -3,7 +3,7 @@
 
 from .errors import MeasuredDataError
 from .fit import fit, guess
-from .likelihood import Parameter, Ranking, ResponseFit, fit_response, rank_models
+from .likelihood import Parameter, Ranking, ResponseFit, bootstrap, fit_response, profile, rank_models
 from .measured import Measured, Summary, read_columns, read_measured
 from .normalise import Normalised
 from .rejects import Rejected
@@ -21,14 +21,16 @@ __all__ = [
     "Normalised",
     "Parameter",
     "Ranking",
-    "ResponseFit",
     "Rejected",
+    "ResponseFit",
     "Summary",
     "Trace",
+    "bootstrap",
     "check_size",
     "fit",
     "fit_response",
     "guess",
+    "profile",
     "rank_models",
     "read_columns",
     "read_measured",

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import ops
 
-from .device_fit import DeviceFit
+from .device_fit import DeviceFit, upper_limit
 from .effects import Cohort, Shared
 from .parameters import Parameter, held, is_signed, parameter
 
@@ -47,7 +47,7 @@ def with_noise(fit: DeviceFit, x: dict) -> dict[str, np.ndarray]:
     write, read = np.asarray(x["write_std"]), np.asarray(x.get("read_std", 0.0))
     scale = found["dw_min"] if "dw_min" in found else fit.candidate.physical_values(x)["dw_min"]
     if writes:
-        return {**found, "write_noise_std": write / scale, "read_std": read}
+        return {**found, "dw_min": scale, "write_noise_std": write / scale, "read_std": read}
     return {**found, "read_std": np.hypot(write, read)}
 
 
@@ -74,8 +74,11 @@ def of_one(fit: DeviceFit) -> tuple[dict[str, Parameter], np.ndarray]:
 
 def _of_one(fit: DeviceFit, name: str, value: float, error: float, described, signed: bool) -> Parameter:
     unit, meaning = described
-    if name in fit.held:
+    if fit.held.get(name) == "far":
         return held(name, value, unit, meaning, f"{name} is not determined: steps do not shrink towards it in these data")
+    unseen = _unseen(fit, name)
+    if unseen:
+        return held(name, 0.0, unit, meaning, f"{name} is not resolved beside the other noise", limit=unseen)
     if error == 0.0:
         bound = name in ("w_max", "w_min")
         note = f"{name} is not determined: no reading comes near it" if bound and fit.candidate.hard_bounds else ""
@@ -87,6 +90,15 @@ def _of_one(fit: DeviceFit, name: str, value: float, error: float, described, si
         made = replace(made, note=made.note or f"holds for {missing[0]} = {_bound(fit, missing[0]):.3g}; only their ratio "
                        "follows from the data")  # fmt: skip
     return made
+
+
+def _unseen(fit: DeviceFit, name: str) -> float:
+    """Return the upper limit of a noise that was held at 0, in the unit of the parameter; 0 for others."""
+    source = {"write_noise_std": "write_std", "read_std": "read_std" if fit.device.repeated else "write_std"}.get(name, name)
+    if fit.held.get(source) != "nothing":
+        return 0.0
+    scale = float(np.ravel(with_noise(fit, fit.values())["dw_min"])[0]) if name == "write_noise_std" else 1.0
+    return upper_limit(fit, source) / scale
 
 
 _END = {"w_max": "up", "w_min": "down"}

@@ -14,7 +14,16 @@ from .observations import Observed
 from .optimise import Optimum, maximise, scale_at
 
 BEYOND = FAR / 2
-"""Ranges of the data from the origin where a bound counts as not there: nearer, the curve would bend visibly."""
+"""Ranges of the data from the origin beyond which a bound may count as not there."""
+
+NOTHING = 0.5
+"""Loss of log likelihood that counts as none: that of one standard error."""
+
+TINY = 1e-12
+"""Noise that is none."""
+
+LIMIT = 1.92
+"""Loss of log likelihood at the end of a 95 % interval: half of 1.96 squared."""
 
 WEAKEST = 1e-3
 """Least eigenvalue of the scaled information; a smaller one is a direction the data say nothing about."""
@@ -44,7 +53,7 @@ class DeviceFit:
     weak : tuple of str
         Coordinates that take part in a combination the data say nothing about.
     held : dict of str to str
-        Coordinates that were held, and why.
+        Coordinates that were held: ``far`` for a bound out of reach, ``nothing`` for noise that is not seen.
     """
 
     candidate: Candidate
@@ -96,26 +105,81 @@ def fit_device(candidate: Candidate, device: Observed, start: Mapping[str, float
     start : dict, optional
         Start values by coordinate, for those that should not come from the scene.
     """
-    objective = Objective.of(candidate, device)
-    begin = objective.start()
-    for i, c in enumerate(objective.coordinates):
-        if start and c.name in start:
-            begin[i] = c.inward(start[c.name])
-    best, held = maximise(objective, begin), {}
-    away = _away(objective, best)
-    if away:
-        held = dict.fromkeys(away, "the likelihood does not fall towards infinity")
-        objective = Objective.of(candidate, device, away)
-        kept = [i for i, c in enumerate(Objective.of(candidate, device).coordinates) if c.name not in away]
-        best = maximise(objective, best.u[kept])
+    objective, best = found(candidate, device, start)
+    held = {n: "nothing" if v == 0.0 else "far" for n, v in objective.held.items()}
     return finished(objective, best, held)
 
 
-def _away(objective: Objective, best: Optimum) -> dict[str, float]:
-    """Return bounds that ran away, by name, and where they are held."""
-    limit = BEYOND * objective.candidate.scene.span
+def found(
+    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None
+) -> tuple[Objective, Optimum]:
+    """Return the maximum of the likelihood and its objective, in which numbers that ran away are held."""
+    objective = Objective.of(candidate, device)
+    begins = [_begin(objective, start or {}), *(_begin(objective, other) for other in candidate.other_starts())]
+    best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
+    objective, best = _with_far_bounds(objective, best)
+    return _without(objective, best, _silent_noise(objective, best))
+
+
+def _begin(objective: Objective, values: Mapping[str, float]) -> np.ndarray:
+    """Return the objective's own start with some values put in."""
+    begin = objective.start()
+    for i, c in enumerate(objective.coordinates):
+        if values.get(c.name):
+            begin[i] = c.inward(values[c.name])
+    return begin
+
+
+def _without(objective: Objective, best: Optimum, away: Mapping[str, float]) -> tuple[Objective, Optimum]:
+    """Return objective and optimum with some coordinates held; the rest is searched anew, from two starts."""
+    if not away:
+        return objective, best
+    kept = [i for i, c in enumerate(objective.coordinates) if c.name not in away]
+    rest = Objective.of(objective.candidate, objective.device, {**objective.held, **away})
+    starts = [best.u[kept], rest.start()]
+    return rest, maximise(rest, max(starts, key=lambda u: float(rest.values(u)[0])))
+
+
+def _with_far_bounds(objective: Objective, best: Optimum) -> tuple[Objective, Optimum]:
+    """Return objective and optimum with bounds that ran away held as near as the likelihood does not mind."""
+    span = objective.candidate.scene.span
     x = {n: float(v[0]) for n, v in objective.outward(best.u).items()}
-    return {n: float(np.sign(x[n]) * limit) for n in ("w_max", "w_min") if n in objective.names and abs(x[n]) > limit}
+    away = {n: np.sign(x[n]) for n in ("w_max", "w_min") if n in objective.names and abs(x[n]) > BEYOND * span}
+    nearer = objective, best
+    for distance in (BEYOND, 10 * BEYOND, 1000 * BEYOND):
+        nearer = _without(objective, best, {n: float(sign * distance * span) for n, sign in away.items()})
+        if nearer[1].log_likelihood > best.log_likelihood - NOTHING:
+            break
+    return nearer
+
+
+def _silent_noise(objective: Objective, best: Optimum) -> dict[str, float]:
+    """Return noise without which the data are as likely, by name, and the value it is held at: 0."""
+    found = {}
+    for name in ("write_std", "read_std", "dw_min_std"):
+        if name in objective.names and len(found) == 0 and _loss(objective, best, name, TINY) < NOTHING:
+            found[name] = 0.0
+    return found
+
+
+def _loss(objective: Objective, best: Optimum, name: str, value: float) -> float:
+    """Return how much the log likelihood falls when one coordinate is put elsewhere, the others as they are."""
+    u = best.u.copy()
+    i = objective.names.index(name)
+    u[i] = objective.coordinates[i].inward(value)
+    return best.log_likelihood - float(objective.values(u)[0])
+
+
+def upper_limit(fit: DeviceFit, name: str) -> float:
+    """Return the value of a noise held at 0 at which the log likelihood has fallen by 1.92 (95 %)."""
+    free = Objective.of(fit.candidate, fit.device, {n: v for n, v in fit.objective.held.items() if n != name})
+    i = free.names.index(name)
+    places = np.geomspace(1e-3, 1e3, 60) * abs(free.coordinates[i].start)
+    u = np.tile(np.insert(fit.u, i, 0.0), (places.size, 1))
+    u[:, i] = [free.coordinates[i].inward(p) for p in places]
+    lost = fit.log_likelihood - free.values(u)
+    beyond = np.flatnonzero(lost > LIMIT)
+    return float(places[beyond[0]]) if beyond.size else float(places[-1])
 
 
 def finished(objective: Objective, best: Optimum, held: Mapping[str, str]) -> DeviceFit:
@@ -126,7 +190,7 @@ def finished(objective: Objective, best: Optimum, held: Mapping[str, str]) -> De
     nearer = float(objective.values(u + step)[0])
     if nearer > value:
         u, value = u + step, nearer
-    u = u + covariance @ _lost_freedom(objective, u, scale)
+    u = u + _restricted(objective, u, scale, covariance)
     return DeviceFit(objective.candidate, objective, u, covariance, value, best.converged, weak, held)
 
 
@@ -144,26 +208,47 @@ def _inverse(objective: Objective, u: np.ndarray, scale: np.ndarray) -> tuple[np
     return scaled * np.outer(scale, scale), weak, np.clip(step, -scale, scale)
 
 
-def _lost_freedom(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return the slope of ``-log det(information of the curve) / 2`` by the noise, ``(coordinates,)``.
+def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return the way from the maximum of the likelihood to that of the restricted one, ``(coordinates,)``.
 
-    Added to the likelihood it makes it the restricted one: a curve fitted to the data takes up part of the noise, and
-    noise would come out too small ("Recovery of inter-block information", Biometrika 1971; Cox and Reid, JRSS B 1987).
+    A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted likelihood
+    adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes are unequal",
+    Biometrika 58, 1971; "Parameter orthogonality and approximate conditional inference", JRSS B 49, 1987). The noise of a
+    step counts in weight units here: relative to the step it would move with the curve.
     """
     noise = np.array(["noise" in n or n.endswith("_std") for n in objective.names])
-    found = np.zeros(u.size)
     if noise.all():
-        return found
+        return np.zeros(u.size)
+    turn = _in_weight_units(objective, u, scale)  # coordinates with absolute noise = turn @ coordinates
+    back = np.linalg.inv(turn)
+    curve = (back * scale[:, None] / scale)[:, ~noise]
+    slope = np.zeros(u.size)
     for j in np.flatnonzero(noise):
-        sides = []
-        for sign in (1, -1):
-            moved = u.copy()
-            moved[j] += sign * 0.2 * scale[j]
-            information = objective.slopes(moved, scale)[1][np.ix_(~noise, ~noise)]
-            root = np.linalg.eigvalsh(information)
-            sides.append(np.log(np.maximum(root, WEAKEST)).sum())
-        found[j] = -0.5 * (sides[0] - sides[1]) / (0.4 * scale[j])
-    return np.clip(found, -u.size / scale.min(), u.size / scale.min())
+        sides = [_information_of(objective, u, scale, curve, j, sign) for sign in (1, -1)]
+        slope[j] = -0.5 * (sides[0] - sides[1]) / (0.4 * scale[j])
+    move = back @ (turn @ covariance @ turn.T @ slope)
+    return np.clip(move, -scale, scale)
+
+
+def _information_of(objective: Objective, u, scale, curve: np.ndarray, j: int, sign: int) -> float:
+    """Return log det of the information of the curve with one noise moved."""
+    moved = u.copy()
+    moved[j] += sign * 0.2 * scale[j]
+    information = curve.T @ objective.slopes(moved, scale)[1] @ curve
+    return float(np.log(np.maximum(np.linalg.eigvalsh(information), WEAKEST)).sum())
+
+
+def _in_weight_units(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the matrix that turns the logarithm of relative step noise into that of the noise in weight units."""
+    turn = np.eye(u.size)
+    if "dw_min_std" not in objective.names:
+        return turn
+    moves = np.concatenate([np.eye(u.size), -np.eye(u.size)]) * 0.02 * scale
+    with np.errstate(all="ignore"):
+        level = np.log(np.maximum(objective.candidate.level(objective.outward(u + moves)), 1e-300))
+    j = objective.names.index("dw_min_std")
+    turn[j] += np.nan_to_num((level[: u.size] - level[u.size :]) / (0.04 * scale))
+    return turn
 
 
 def hard_bounds_called_for(fit: DeviceFit) -> dict[str, float]:
@@ -190,7 +275,8 @@ def _with_bound(fit: DeviceFit, x: dict[str, np.ndarray], name: str, places: np.
     trial = type(fit.candidate)(fit.candidate.scene, **fit.candidate.options, **{_OPTION[name]: True})
     objective = Objective.of(trial, fit.device)
     x = {**x, name: places}
-    u = np.stack([np.log(np.abs(x[c.name])) if c.logarithmic else x[c.name] for c in objective.coordinates], axis=1)
+    u = np.stack([np.log(np.maximum(np.abs(x[c.name]), TINY)) if c.logarithmic else x[c.name]
+                  for c in objective.coordinates], axis=1)  # fmt: skip
     return objective.values(u)
 
 

@@ -60,7 +60,7 @@ def _spread(name: str, meaning: str, pooled: Pooled, unit_value: float, unit: st
     low, value, high = (s / unit_value for s in (pooled.spread_low, pooled.spread, pooled.spread_high))
     error = pooled.spread_stderr / unit_value if np.isfinite(pooled.spread_stderr) else (high - low) / 4
     note = "" if low > 0 else f"{name} is not resolved: the devices differ no more than their errors ({value:.2g})"
-    return Parameter(name, value, error, low, high, unit, meaning, note, True)
+    return Parameter(name, value, error, low, high, unit, meaning, note, True, not note)
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,8 @@ class Reference(Effect):
         low, high = (np.sqrt(max(together + z * error, 0.0)) for z in (-1.96, 1.96))
         note = "" if low > 0 else "reference_std is not resolved: the bounds of a device do not move together"
         stderr = error / (2 * std) if std > 0 else float(high) / 2
-        return [*made, Parameter("reference_std", float(std), float(stderr), float(low), float(high), "w", meaning, note)]
+        return [*made, Parameter("reference_std", float(std), float(stderr), float(low), float(high), "w", meaning, note,
+                                 determined=not note)]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from . import candidates, verdict
 from .assemble import noise_notes, of_one, of_population, settle, with_noise
 from .candidates.base import Candidate
 from .corrupt import Corrupt, outliers, silent
-from .device_fit import DeviceFit, fit_device
+from .device_fit import DeviceFit, found
 from .moments import look
 from .objective import Objective
 from .observations import Observed, observe
@@ -68,20 +68,20 @@ def prepare(measured: Measured | Normalised, corrupt: str = "exclude") -> Prepar
         raise refusal("fit corrupt", corrupt, "is not known", ", ".join(CORRUPT), "Choose one of these.")
     normalised = measured if isinstance(measured, Normalised) else measured.normalise()
     good = [t for t in normalised.traces if not t.stuck]
-    found = _stuck(normalised)
+    sorted_out = _stuck(normalised)
     kept, scenes = [], []
     for device in observe(good):
         if device.readings.transitions < FEWEST:
             reason = f"only {device.readings.transitions} readings after pulses"
-            found.append(Corrupt(device.device_id, reason, device.readings.transitions, FEWEST, True))
+            sorted_out.append(Corrupt(device.device_id, reason, device.readings.transitions, FEWEST, True))
             continue
         lost = silent(device)
         if lost:
-            found.append(replace(lost, excluded=corrupt == "exclude"))
+            sorted_out.append(replace(lost, excluded=corrupt == "exclude"))
         if not lost or corrupt == "keep":
             kept.append(device), scenes.append(look(device))
-    _check(normalised, scenes, found)
-    return Prepared(normalised, Bench(kept, scenes), tuple(found), _hash(normalised))
+    _check(normalised, scenes, sorted_out)
+    return Prepared(normalised, Bench(kept, scenes), tuple(sorted_out), _hash(normalised))
 
 
 def _stuck(normalised: Normalised) -> list[Corrupt]:
@@ -118,6 +118,7 @@ def fit_response(
     corrupt: str = "exclude",
     held_out: bool = False,
     start: Mapping[str, float] | None = None,
+    form: Mapping[str, object] | None = None,
     told: Told = quiet,
 ) -> ResponseFit:
     """Fit a device class to measured pulse responses.
@@ -134,6 +135,9 @@ def fit_response(
         Also fit without some of the cycles and predict those.
     start : dict, optional
         Start values by coordinate of the search (``s_up``, ``w_max``, ...).
+    form : dict, optional
+        The form to take instead of the best: ``mult_noise`` (bool) for linear and soft-bounds steps, ``nodes`` (int) for
+        tables.
     told : callable
         ``told(share, words)`` is called as the work goes on; what it raises stops the fit.
 
@@ -152,7 +156,7 @@ def fit_response(
     """
     cls = candidates.get(model)
     data = measured if isinstance(measured, Prepared) else prepare(measured, corrupt)
-    fits = best_form(cls, data.bench, told, start)
+    fits = best_form(cls, data.bench, told, start, form)
     odd = outliers(fits, excluded=corrupt == "exclude")
     if odd and corrupt == "exclude":
         gone = {c.device_id for c in odd}
@@ -243,17 +247,17 @@ def predicted(fits: Sequence[DeviceFit]) -> HeldOut | None:
             continue
         kept, held = parts
         values = {n: float(v[0]) for n, v in fit.values().items()}
-        fresh = fit_device(fit.objective.candidate, kept, values)
-        found = _density(fresh, held)
-        scores += _by_cycle(found, held)
-        total, count = total + float(np.nansum(found)), count + held.readings.transitions
+        objective, best = found(fit.objective.candidate, kept, values)
+        density = _density(objective, best.u, held)
+        scores += _by_cycle(density, held)
+        total, count = total + float(np.nansum(density)), count + held.readings.transitions
     return HeldOut(total / count, scores, count) if count else None
 
 
-def _density(fit: DeviceFit, held: Observed) -> np.ndarray:
+def _density(objective: Objective, u: np.ndarray, held: Observed) -> np.ndarray:
     """Return the log density of each counted reading, taken as normal; NaN elsewhere."""
-    found = Objective.filtered(fit.objective, fit.u, held, innovations=True)
-    v, s = found.innovation[0], found.variance[0]
+    seen = objective.filtered(u, held, innovations=True)
+    v, s = seen.innovation[0], seen.variance[0]
     density = -0.5 * (np.log(2 * np.pi * s) + v**2 / s)
     return np.where(held.readings.counted == 1, density, np.nan)
 

@@ -12,11 +12,11 @@ from scipy.stats import t as student
 LEVEL = 0.95
 """Probability with which an interval holds the true value."""
 
-VAGUE = 0.5
+VAGUE = 1 / 3
 """A number is not determined where its standard error exceeds this share of it."""
 
 VAGUE_SHAPE = 0.5
-"""The same for numbers around 0 (asymmetry, curvature): their standard error itself."""
+"""The same for numbers around 0 (asymmetry, curvature): this, where the share of them is less."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Parameter:
         Why the value is to be taken with care; blank if there is no reason.
     logarithmic : bool
         The estimate is normal on a logarithmic scale, and the interval is a factor each way.
+    determined : bool
+        The data fix the value.
     """
 
     name: str
@@ -50,11 +52,7 @@ class Parameter:
     meaning: str
     note: str = ""
     logarithmic: bool = False
-
-    @property
-    def determined(self) -> bool:
-        """True where the data fix the value."""
-        return not self.note
+    determined: bool = True
 
     @property
     def held(self) -> bool:
@@ -63,6 +61,8 @@ class Parameter:
 
     def __str__(self) -> str:
         unit = "" if self.unit == "1" else f" {self.unit}"
+        if self.held and math.isfinite(self.high):
+            return f"{self.name} = {self.value:.4g}{unit}, below {self.high:.2g} (95 %)"
         if self.held:
             return f"{self.name} = {self.value:.4g}{unit} (held)"
         doubt = "" if self.determined else " (not determined)"
@@ -111,18 +111,21 @@ def parameter(
         factor = math.exp(min(reach / abs(value), 300.0))
         low, high = sorted((value / factor, value * factor))
     made = Parameter(name, value, stderr, low, high, unit, meaning, "", not signed)
-    return replace(made, note=_vague(made, signed))
+    note = _vague(made, signed)
+    return replace(made, note=note, determined=not note)
 
 
 def _vague(p: Parameter, signed: bool) -> str:
     if not math.isfinite(p.stderr):
         return ""
-    limit = VAGUE * abs(p.value) if not signed else (VAGUE_SHAPE if p.unit == "1" else math.inf)
+    least = (VAGUE_SHAPE if p.unit == "1" else math.inf) if signed else 0.0
+    limit = max(VAGUE * abs(p.value), least)
     if p.stderr <= limit:
         return ""
     return f"{p.name} is not determined: {p.value:.2g} ± {p.stderr:.2g}{'' if p.unit == '1' else ' ' + p.unit}"
 
 
-def held(name: str, value: float, unit: str, meaning: str, note: str) -> Parameter:
-    """Return a parameter that was not estimated."""
-    return Parameter(name, float(value), math.nan, math.nan, math.nan, unit, meaning, note, False)
+def held(name: str, value: float, unit: str, meaning: str, note: str, *, limit: float = math.nan) -> Parameter:
+    """Return a parameter that was not estimated; ``limit`` is the upper end of its interval where it is held at 0."""
+    low = 0.0 if math.isfinite(limit) else math.nan
+    return Parameter(name, float(value), math.nan, low, limit, unit, meaning, note, False, not note)

@@ -168,17 +168,22 @@ def _twin(fit: ResponseFit, cls) -> ResponseFit:
 
 def ranked(fits: dict[str, ResponseFit]) -> Ranking:
     """Return the ranking of fits to the same data."""
-    order = sorted(fits.values(), key=lambda f: (f.aicc, bool(f.twin_of)))
+    order = sorted(fits.values(), key=_place)
     best = next(f for f in order if not (f.twin_of and f.twin_of in fits))
     own = [f for f in order if not f.twin_of]
     total = sum(np.exp(-0.5 * (f.aicc - best.aicc)) for f in own) or 1.0
     entries = [_entry(f, best, float(np.exp(-0.5 * (f.aicc - best.aicc)) / total)) for f in order]
-    entries.sort(key=lambda e: (e.delta_aicc, e.stem != best.model))
     first = entries[0]
     entries = [replace(e, reason=verdict.reason(e, first, fits[e.stem], best)) for e in entries]
     told_apart = not any(e.alike for e in entries if e.stem != best.model and not e.twin_of)
     by_bic = min(own, key=lambda f: f.bic).model
-    return Ranking(entries, fits, told_apart, verdict.of_ranking(entries, best, told_apart, by_bic))
+    return Ranking(entries, fits, told_apart, verdict.of_ranking(entries, fits, told_apart, by_bic))
+
+
+def _place(fit: ResponseFit) -> tuple:
+    """Return what fits are sorted by: AICc to a tenth, then how much is left open, so that of equals the tighter leads."""
+    loose = sum(not p.determined for p in fit.parameters.values())
+    return round(fit.aicc, 1), bool(fit.twin_of), loose, fit.n_parameters
 
 
 def _entry(fit: ResponseFit, best: ResponseFit, weight: float) -> Entry:

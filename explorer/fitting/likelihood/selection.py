@@ -46,13 +46,19 @@ class Bench:
 
 
 def best_form(
-    cls: type[Candidate], bench: Bench, told: Told, start: Mapping[str, float] | None = None
+    cls: type[Candidate],
+    bench: Bench,
+    told: Told,
+    start: Mapping[str, float] | None = None,
+    form: Mapping[str, object] | None = None,
 ) -> list[DeviceFit]:
     """Return the fits of the best form of a class, one for each device.
 
-    Forms that are nested (more nodes) are tried until one no longer gains.
+    With ``form`` only that one is fitted. Forms that are nested (more nodes) are tried until one no longer gains.
     """
-    forms = [form.options for form in cls(bench.scenes[0], **bench.common()).variants()]
+    forms = [f.options for f in cls(bench.scenes[0], **bench.common()).variants()]
+    if form is not None:
+        forms = [{**bench.common(), **form}]
     best: list[DeviceFit] = []
     for i, options in enumerate(forms):
         fits = _every(cls, bench, options, lambda s, w, i=i: told((i + s) / len(forms), w), best, start)

@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import xarray as xr
 
+from engine.likelihood import Readings
+from engine.ops import allocate
 from engine.rng import derive_seed
 from engine.tiles import Tile
 
 from ..errors import refusal
 
 if TYPE_CHECKING:
+    from .device_fit import DeviceFit
     from .result import ResponseFit
 
 PERCENTILES = (2.5, 25.0, 50.0, 75.0, 97.5)
@@ -62,6 +66,30 @@ def _read(fit: ResponseFit, values: dict[str, float], n: int, seed: int) -> np.n
     found = np.concatenate(rows)
     scatter = values.get("read_std", 0.0)
     return found + scatter * np.random.default_rng(seed).standard_normal(found.shape)
+
+
+def readings_of(fit: DeviceFit, seed: int) -> Readings:
+    """Return readings simulated from one device's fit along its own pulses; each trace starts where it was read first."""
+    x = fit.values()
+    noise = np.ones(1) if fit.objective.candidate.own_noise else x["dw_min_std"]
+    params = fit.objective.candidate.pack(x, noise)[0]
+    tile = allocate(fit.candidate.header, params, 1, 1, derive_seed(seed, "pulses"), 0)
+    r, source = fit.device.readings, np.random.default_rng(seed)
+    write, read = float(x["write_std"][0]), float(x.get("read_std", np.zeros(1))[0])
+    state, first = np.empty(r.rows), np.flatnonzero(r.start)
+    for begin, end in zip(first, [*first[1:], r.rows], strict=True):
+        tile.write(torch.full((1, 1), float(r.mean[begin])), int(begin))
+        state[begin] = float(tile.hidden[0, 0])
+        pulses = r.pulses[begin + 1 : end]
+        ways = np.repeat(np.sign(pulses), np.abs(pulses)).astype(np.int8)
+        if ways.size:
+            hidden, _ = tile.pulse(ways, 1, int(np.abs(r.pulses[: begin + 1]).sum()))
+            path = np.concatenate([[state[begin]], hidden[:, 0, 0].numpy()])
+            state[begin + 1 : end] = path[np.cumsum(np.abs(pulses))]
+    many = np.maximum(r.reads, 1)
+    mean = state + write * source.standard_normal(r.rows) + read / np.sqrt(many) * source.standard_normal(r.rows)
+    squares = read**2 * np.where(many > 1, source.chisquare(np.maximum(many - 1, 1)), 0.0)
+    return replace(r, mean=mean, squares=squares)
 
 
 def _dataset(fit: ResponseFit, reads: np.ndarray) -> xr.Dataset:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,9 @@ TELLING = 4.5
 
 NOT_WHITE = 1e-3
 """Probability of the Ljung-Box statistic below which neighbouring residuals count as related."""
+
+RELATED = 0.05
+"""Autocorrelation below which nothing is said, however many readings make it significant."""
 
 WAYS = {1: "up", -1: "down"}
 
@@ -40,8 +43,8 @@ def measured(fit: ResponseFit) -> str:
 
 
 def _undetermined(fit: ResponseFit) -> str:
-    bounds = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and p.note]
-    others = [p for n, p in fit.parameters.items() if n not in ("w_max", "w_min") and p.note and not n.endswith("_dtod")]
+    bounds = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
+    others = [p for n, p in fit.parameters.items() if n not in ("w_max", "w_min") and not p.determined and not n.endswith("_dtod")]
     said = []
     if bounds:
         what = "the bounds" if len(bounds) == 2 else bounds[0].name
@@ -56,6 +59,8 @@ def _shown(p: Parameter) -> str:
     unit = "" if p.unit == "1" else f" {p.unit}"
     if math.isfinite(p.stderr):
         return f"{p.name} = {p.value:.2g} ± {p.stderr:.2g}{unit}"
+    if math.isfinite(p.high):
+        return f"{p.name} below {p.high:.2g}{unit}"
     return f"{p.name} (put at {p.value:.2g}{unit})"
 
 
@@ -87,9 +92,12 @@ def structure(found: Residuals) -> str:
 def _whiteness(found: Residuals) -> str:
     if found.p_white > NOT_WHITE or not found.autocorrelation:
         return ""
-    rho = found.autocorrelation[0]
+    lag = int(np.abs(found.autocorrelation).argmax())
+    rho = found.autocorrelation[lag]
+    if abs(rho) < RELATED:
+        return ""
     return (
-        f"Residuals of neighbouring readings are related (first autocorrelation {rho:+.2f}, p = {found.p_white:.1g}): "
+        f"Residuals {lag + 1} readings apart are related (autocorrelation {rho:+.2f}, p = {found.p_white:.1g}): "
         "slow noise, such as 1/f or telegraph noise, or a history that no class here has."
     )
 
@@ -106,7 +114,7 @@ def reason(entry: Entry, best: Entry, fit: ResponseFit, winner: ResponseFit) -> 
     more = fit.n_parameters - winner.n_parameters
     if worse < entry.delta_aicc / 4:
         return f"fits no better with {more} parameters more"
-    said = structure(fit.residuals) or "its noise does not match that of the data"
+    said = structure(fit.residuals) or "It fits a little worse everywhere; no single place stands out."
     shape = _shape_reason(entry.stem, winner)
     return f"{shape}{said} Log likelihood {worse:.0f} lower."
 
@@ -133,8 +141,9 @@ def _growing(winner: ResponseFit) -> list[int]:
     return [d for d, (first, last) in ends.items() if last > 1.1 * first]
 
 
-def of_ranking(entries: Sequence[Entry], best: ResponseFit, told_apart: bool, by_bic: str) -> str:
+def of_ranking(entries: Sequence[Entry], fits: Mapping[str, ResponseFit], told_apart: bool, by_bic: str) -> str:
     """Return what the ranking means."""
+    best = fits[entries[0].stem]
     alike = [e.stem for e in entries if e.alike and not e.twin_of and e.stem != best.model]
     twins = [e.stem for e in entries if e.twin_of == best.model]
     also = f" ({', '.join(twins)} has the same curves for one device.)" if twins else ""
@@ -145,5 +154,15 @@ def of_ranking(entries: Sequence[Entry], best: ResponseFit, told_apart: bool, by
     bic = "" if by_bic == best.model else f", BIC {by_bic}"
     return (
         f"Not distinguishable: {measured(best)} do not tell {', '.join([best.model, *alike])} apart. "
-        f"AICc prefers {best.model}{bic}. More devices, more cycles or a wider range would.{also} {best.verdict}"
+        f"AICc prefers {best.model}{bic}. More devices, more cycles or a wider range would.{also} "
+        f"{_loose_bounds([fits[e.stem] for e in entries if e.alike])}{best.verdict}"
     )
+
+
+def _loose_bounds(alike: Sequence[ResponseFit]) -> str:
+    """Name the bounds that the classes in question leave open, by the first of them that has any."""
+    for fit in alike:
+        loose = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
+        if loose and fit.model.startswith("soft_bounds"):
+            return f"The bounds are not determined: {', '.join(map(_shown, loose))} with {fit.model}; measure from further out. "
+    return ""

@@ -109,9 +109,17 @@ class Candidate(ABC):
         """Turn coordinates into parameters of the compiled header, which are those of the class."""
         return self.device_values(x)
 
+    def level(self, x: Values) -> np.ndarray:
+        """Return a typical step, ``(sets,)`` weight units: what the noise of a step is relative to."""
+        return np.sqrt(np.asarray(x["s_up"]) * x["s_down"])
+
     def variants(self) -> Sequence[Candidate]:
         """Return this and its variants, of which the best is kept: noise forms, numbers of nodes."""
         return [self]
+
+    def other_starts(self) -> Sequence[Mapping[str, float]]:
+        """Return further starts, where the likelihood may have more than one maximum; the best result counts."""
+        return []
 
     def fixed(self) -> dict[str, float | bool]:
         """Return further parameters of the class that are not fitted."""

@@ -64,6 +64,11 @@ class ExpStep(Candidate):
             return max(float(steps.mean()), 1e-6 * self.scene.span), -0.1, 2.0 * width / self.scene.span
         return best[1:]
 
+    def level(self, x: Values) -> np.ndarray:
+        """Return the step at w = 0, the mean of both directions."""
+        steps = [np.maximum(x[f"s_{n}"] * (1 - np.asarray(x[f"A_{n}"])), 1e-3 * x[f"s_{n}"]) for n in ("up", "down")]
+        return np.sqrt(steps[0] * steps[1])
+
     def device_values(self, x: Values) -> dict:
         """Return scale, shape and bounds."""
         bounds = bound_values(self, x)

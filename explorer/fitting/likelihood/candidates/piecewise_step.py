@@ -72,6 +72,10 @@ class PiecewiseStep(Candidate):
         gain = np.abs(sum(s.mean(-1) for s in self.steps(x))) / 2
         return {"dw_min": np.maximum(gain, 1e-3 * self.unit), "w_max": high, "w_min": low}
 
+    def level(self, x: Values) -> np.ndarray:
+        """Return the mean step over all nodes."""
+        return self.frame(x)["dw_min"]
+
     def natural(self, x: Values) -> dict:
         """Return, besides, half the difference of mean up and down step."""
         up, down = self.steps(x)

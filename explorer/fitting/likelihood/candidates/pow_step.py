@@ -8,6 +8,7 @@ import numpy as np
 from ..effects import ScalePair
 from .base import BOUNDS, STEP_SCALES, Candidate, Coordinate, Values, step_values
 from .constant_step import UP_DOWN
+from .soft_bounds import SoftBounds
 
 POWERS = (0.3, 0.6, 1.0, 1.6, 2.5, 4.0)
 """Exponents tried for a start."""
@@ -40,6 +41,14 @@ class PowStep(Candidate):
         powers = [Coordinate(f"g_{n}", g, True) for n, (_, g) in starts.items()]
         return middle + powers + [Coordinate("w_max", high, True), Coordinate("w_min", low, True)]
 
+    def other_starts(self) -> list[dict[str, float]]:
+        """Return soft bounds, which are a power step of exponent 1."""
+        top, bottom = SoftBounds(self.scene).bounds()
+        middle = (top.start + bottom.start) / 2
+        lines = {n: self.scene.lines[way] for n, way in (("up", 1), ("down", -1))}
+        steps = {f"m_{n}": max(level + slope * middle, 0.1 * level) for n, (level, slope) in lines.items()}
+        return [{**steps, "g_up": 1.0, "g_down": 1.0, "w_max": top.start, "w_min": bottom.start}]
+
     def _start(self, way: int, low: float, high: float) -> tuple[float, float]:
         nodes = np.linspace(self.scene.low, self.scene.high, 9)
         steps = self.scene.curve(way, nodes)
@@ -57,6 +66,10 @@ class PowStep(Candidate):
     def scales(x: Values) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps at the far bounds."""
         return tuple(x[f"m_{n}"] * 2.0 ** np.asarray(x[f"g_{n}"]) for n in ("up", "down"))
+
+    def level(self, x: Values) -> np.ndarray:
+        """Return the step half way, the mean of both directions."""
+        return np.sqrt(np.asarray(x["m_up"]) * x["m_down"])
 
     def natural(self, x: Values) -> dict:
         """Return, besides, the step scales."""

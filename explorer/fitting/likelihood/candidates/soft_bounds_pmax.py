@@ -46,6 +46,10 @@ class SoftBoundsPmax(SoftBounds):
         reach = (x["w_max"] - x["w_min"]) / (1 + np.exp(-alpha * self.scene.ramp))
         return {"alpha": alpha, "range_min": x["w_max"] - reach, "range_max": x["w_min"] + reach}
 
+    def level(self, x: Values) -> np.ndarray:
+        """Return the step at w = 0, the mean of both directions."""
+        return -np.expm1(-np.asarray(x["alpha"])) * np.sqrt(-np.asarray(x["w_max"]) * x["w_min"])
+
     def natural(self, x: Values) -> dict:
         """Return, besides, the step scales, which carry the spread over devices."""
         share = -np.expm1(-np.asarray(x["alpha"]))
