@@ -26,7 +26,7 @@ ORDER = [
     ("engine.tiles",),
     ("engine.nn",),
     ("engine.optim",),
-    ("explorer.networks", "explorer.fitting", "explorer.palette", "explorer.durations"),
+    ("explorer.networks", "explorer.fitting", "explorer.interchange", "explorer.palette", "explorer.durations"),
     ("explorer.experiments",),
     ("explorer.results", "explorer.assessment"),
     ("explorer.jobs",),
@@ -44,6 +44,7 @@ GUI = {"panel", "holoviews", "bokeh", "panel_material_ui", "matplotlib"}
 WITHOUT_GUI = (
     "explorer.networks",
     "explorer.fitting",
+    "explorer.interchange",
     "explorer.experiments",
     "explorer.results",
     "explorer.assessment",
