@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.labs.device_lab import DeviceLab
+    from explorer.labs.fit_studio import FitStudio
     from explorer.labs.tile_lab import TileLab
 
-__all__ = ["DeviceLab", "TileLab"]
+__all__ = ["DeviceLab", "FitStudio", "TileLab"]
 
-_LABS = {"DeviceLab": "explorer.labs.device_lab", "TileLab": "explorer.labs.tile_lab"}
+_LABS = {
+    "DeviceLab": "explorer.labs.device_lab",
+    "FitStudio": "explorer.labs.fit_studio",
+    "TileLab": "explorer.labs.tile_lab",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
     with progress.Bar() as bar:
         measured = _read(options, bar)
         experiment = FitResponse(
-            readings=measured.to_csv(), source_name=measured.source_name, model=options.model, w_lo=options.w_lo, w_hi=options.w_hi,
-            n_simulated=options.simulated, seed=options.seed,
+            readings=measured.to_csv(), source_name=measured.source_name, model=options.model, w_lo=options.w_lo,
+            w_hi=options.w_hi, n_simulated=options.simulated, seed=options.seed,
         )  # fmt: skip
         ds = experiment.run(bar)
     fit, ranking = FitResponse.fit_of(ds), FitResponse.ranking_of(ds)
