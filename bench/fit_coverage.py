@@ -76,25 +76,26 @@ class Truth:
 SCALE = ("dw_min", "dw_min_dtod", "up_down", "up_down_dtod")
 BOUNDS = ("w_max", "w_max_dtod", "w_min", "w_min_dtod")
 NOISE = ("dw_min_std", "write_noise_std")
-COMMON = {"dw_min": 0.04, "up_down": 0.2, "w_max": 1.0, "w_min": -1.0, "dw_min_std": 0.5, **D2D}
-WRITTEN = {**COMMON, "write_noise_std": 0.5}
+COMMON = {"dw_min": 0.04, "up_down": 0.2, "w_max": 1.0, "w_min": -1.0, "dw_min_std": 0.3, **D2D}
+WRITTEN = {**COMMON, "write_noise_std": 0.3}
+HARD = {"top": True, "bottom": True}  # the ramps of these populations end at the bounds
 
 TRUTHS = (
-    Truth("constant_step", COMMON, {}, (*SCALE, *BOUNDS, "dw_min_std")),
+    Truth("constant_step", COMMON, HARD, (*SCALE, *BOUNDS, "dw_min_std"), ramp=110, cycles=1),
     Truth("linear_step", {**WRITTEN, "gamma_up": 0.4, "gamma_down": 0.6, "gamma_up_dtod": 0.1, "gamma_down_dtod": 0.1},
-          {"mult_noise": True},
-          (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod")),
+          {"mult_noise": True, **HARD},
+          (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod"), ramp=150, cycles=1),
     Truth("soft_bounds", WRITTEN, {"mult_noise": True}, (*SCALE, *BOUNDS, *NOISE)),
     Truth("soft_bounds_reference", {**WRITTEN, "mult_noise": False, "reference_std": 0.15}, {"mult_noise": False},
-          (*SCALE, "w_max", "w_min", *NOISE, "reference_std")),
+          ("dw_min", "dw_min_dtod", "up_down", "w_max", "w_min", *NOISE, "reference_std")),
     Truth("soft_bounds_pmax", {"alpha": 0.04, "p_max": 60, "range_min": -0.8, "range_max": 0.8, "dw_min_std": 0.5,
                                "write_noise_std": 0.5, **D2D, "up_down_dtod": 0.0},
           {"mult_noise": True}, ("alpha", "range_min", "range_max", *NOISE)),
     Truth("exp_step", {**WRITTEN, "A_up": 0.3, "A_down": 0.25, "gamma_up": 2.0, "gamma_down": 2.5, "a": 0.5, "b": 0.0},
-          None, (*SCALE, *BOUNDS, *NOISE, "A_up", "A_down", "gamma_up", "gamma_down"), ramp=80),
+          HARD, (*SCALE, *BOUNDS, *NOISE, "A_up", "A_down", "gamma_up", "gamma_down"), ramp=150, cycles=2),
     Truth("pow_step", {**WRITTEN, "dw_min": 0.08, "pow_gamma": 1.5, "pow_gamma_dtod": 0.1, "pow_up_down": 0.1,
-                       "pow_up_down_dtod": 0.03}, None,
-          (*SCALE, *BOUNDS, *NOISE, "pow_gamma", "pow_gamma_dtod", "pow_up_down", "pow_up_down_dtod"), cycles=4),
+                       "pow_up_down_dtod": 0.03, "dw_min_std": 0.15, "write_noise_std": 0.1}, None,
+          (*SCALE, *BOUNDS, *NOISE, "pow_gamma", "pow_gamma_dtod", "pow_up_down", "pow_up_down_dtod"), cycles=6),
     Truth("piecewise_step", {**WRITTEN, "up_down": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0,
                              "piecewise_up": [1.4, 1.2, 0.4], "piecewise_down": [0.5, 1.1, 1.4]},
           {"nodes": 3, "ends": (-1.0, 1.0), "unit": 0.04},

@@ -10,8 +10,9 @@ import numpy as np
 
 from engine import ops
 
+from .common_noise import CommonNoise, common_noise
 from .device_fit import DeviceFit, upper_limit
-from .effects import Cohort, Shared
+from .effects import Cohort
 from .parameters import Parameter, held, is_signed, parameter
 
 NOISE = {
@@ -109,40 +110,66 @@ def _bound(fit: DeviceFit, name: str) -> float:
 
 
 def of_population(fits: Sequence[DeviceFit]) -> dict[str, Parameter]:
-    """Return means and spreads over devices."""
+    """Return means and spreads over devices, and the noise that they share."""
+    together = common_noise(fits)
+    if together:
+        fits = together.fits
     cohort = Cohort(fits)
     described = fits[0].candidate.described()
     made: dict[str, Parameter] = {}
     for effect in fits[0].candidate.effects:
         made |= {p.name: p for p in effect.of(cohort, described)}
-    made |= _noise_of_population(fits, made)
-    for name, (unit, meaning) in described.items():
-        if name not in made:
-            value = float(np.ravel(fits[0].candidate.natural(fits[0].values())[name])[0])
-            made[name] = held(name, value, unit, meaning, "")
+    if together:
+        made |= _shared_noise(together, made, described)
+    for name in (n for n in [*described, *noise_names(fits)] if n not in made):
+        value = float(np.ravel(with_noise(fits[0], fits[0].values())[name])[0])
+        unit, meaning = described.get(name) or NOISE[name]
+        made[name] = held(name, value, unit, meaning, "")
     ordered = [*described, *noise_names(fits)]
     return {n: made[n] for n in [*ordered, *(n for n in made if n not in ordered)]}
 
 
-def _noise_of_population(fits: Sequence[DeviceFit], made: dict[str, Parameter]) -> dict[str, Parameter]:
-    described = {"dw_min_std": NOISE["dw_min_std"], "write_std": ("w", ""), "read_std": NOISE["read_std"]}
-    names = noise_names(fits)
-    cohort = Cohort(fits)
-    wanted = [n for n in described if n in fits[0].values()]
-    found = {p.name: p for n in wanted for p in Shared(n, logarithmic=True).of(cohort, described)}
-    if "write_noise_std" in names:
-        scale = made.get("dw_min")
-        scale_value = scale.value if scale else fits[0].candidate.physical_values(fits[0].values())["dw_min"].item()
-        relative = np.hypot(found["write_std"].stderr / found["write_std"].value,
-                            np.nan_to_num(scale.stderr) / scale.value if scale else 0.0)  # fmt: skip
-        value = found["write_std"].value / scale_value
-        made_noise = parameter("write_noise_std", value, value * float(relative), *NOISE["write_noise_std"], signed=False,
-                               freedom=max(len(fits) - 1, 1))  # fmt: skip
-        found["write_noise_std"] = made_noise
-    elif "read_std" in names and "read_std" not in found:
-        p = found["write_std"]
-        found["read_std"] = replace(p, name="read_std", meaning=NOISE["read_std"][1])
-    return {n: p for n, p in found.items() if n in names}
+def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) -> dict[str, Parameter]:
+    """Return the parameters that follow from the common noise, errors by how the devices scatter about it."""
+    first = together.fits[0]
+    covariance = np.zeros_like(first.covariance)
+    at = [first.objective.names.index(n) for n in together.names]
+    covariance[np.ix_(at, at)] = together.covariance
+    typical = replace(first, covariance=covariance)
+    wanted = {n: NOISE[n] for n in noise_names(together.fits)}
+    if first.candidate.own_noise:
+        wanted |= {n: d for n, d in described.items() if n.startswith("spread_")}
+    wanted |= {n: described[n] for n in first.candidate.common_shown}
+    scale = made.get("dw_min")
+    names = [n for n in wanted if n != "write_noise_std"]
+    found = {}
+    if names:
+        values, errors = typical.spread_of(lambda x: [with_noise(typical, x)[n] for n in names])
+        found = {n: (float(v), float(np.sqrt(errors[i, i]))) for i, (n, v) in enumerate(zip(names, values, strict=True))}
+    if "write_noise_std" in wanted:
+        found["write_noise_std"] = _relative_write_noise(typical, scale, together.fits)
+    free = max(len(together.fits) - 1, 1)
+    signed = {n: is_signed(n, first.candidate.stem) and not n.startswith("spread_") for n in found}
+    return {n: parameter(n, v, e, *wanted[n], signed=signed[n], freedom=free) for n, (v, e) in found.items()}
+
+
+def _relative_write_noise(fit: DeviceFit, scale: Parameter | None, fits: Sequence[DeviceFit]) -> tuple[float, float]:
+    """Return write noise in units of the population's step, and its standard error."""
+    if "write_std" not in fit.objective.names:
+        return 0.0, np.nan
+    i = fit.objective.names.index("write_std")
+    step, error = (scale.value, np.nan_to_num(scale.stderr)) if scale else _mean_step(fits)
+    value = float(fit.values()["write_std"][0]) / step
+    relative = np.hypot(np.sqrt(fit.covariance[i, i]), error / step)
+    return value, value * float(relative)
+
+
+def _mean_step(fits: Sequence[DeviceFit]) -> tuple[float, float]:
+    """Return the step scale of the mean device and its error, for a class that has no ``dw_min`` of its own."""
+    mean = {n: np.mean([f.values()[n] for f in fits], axis=0) for n in fits[0].values()}
+    each = [float(np.ravel(f.candidate.physical_values(f.values())["dw_min"])[0]) for f in fits]
+    step = float(np.ravel(fits[0].candidate.physical_values(mean)["dw_min"])[0])
+    return step, float(np.std(each, ddof=1) / np.sqrt(len(each)))
 
 
 def noise_notes(fits: Sequence[DeviceFit]) -> list[str]:

@@ -19,6 +19,9 @@ BEYOND = FAR / 2
 NOTHING = 0.5
 """Loss of log likelihood that counts as none: that of one standard error."""
 
+SCAN = 18
+"""Hard bounds tried on each side, besides the level where ramps end."""
+
 TINY = 1e-12
 """Noise that is none."""
 
@@ -30,9 +33,6 @@ WEAKEST = 1e-3
 
 HARDLY = 3.0
 """Gain in log likelihood (3.0: probability 1.4 % by chance for one bound) below which readings do not stop at it."""
-
-SCAN = 12
-"""Places tried for a hard bound before a fit with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,8 @@ class DeviceFit:
         step = 1e-4 * np.maximum(np.sqrt(np.diag(self.covariance)), 1e-6)
         moves = np.concatenate([[np.zeros(self.u.size)], np.diag(step), -np.diag(step)])
         with np.errstate(all="ignore"):
-            found = np.asarray(quantity(self.values(self.u + moves)), float)  # (q, sets)
+            rows = quantity(self.values(self.u + moves))
+            found = np.array([np.broadcast_to(np.asarray(r, float), len(moves)) for r in rows])  # (q, sets)
         n = self.u.size
         slopes = np.nan_to_num((found[:, 1 : n + 1] - found[:, n + 1 :]) / (2 * step))
         return found[:, 0], slopes @ self.covariance @ slopes.T
@@ -115,7 +116,7 @@ def found(
 ) -> tuple[Objective, Optimum]:
     """Return the maximum of the likelihood and its objective, in which numbers that ran away are held."""
     objective = Objective.of(candidate, device)
-    begins = [_begin(objective, start or {}), *(_begin(objective, other) for other in candidate.other_starts())]
+    begins = [scanned(objective, _begin(objective, start or {})), *(_begin(objective, other) for other in candidate.other_starts())]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
     objective, best = _with_far_bounds(objective, best)
     return _without(objective, best, _silent_noise(objective, best))
@@ -128,6 +129,39 @@ def _begin(objective: Objective, values: Mapping[str, float]) -> np.ndarray:
         if values.get(c.name):
             begin[i] = c.inward(values[c.name])
     return begin
+
+
+def scanned(objective: Objective, begin: np.ndarray) -> np.ndarray:
+    """Return a start whose hard bounds are the likeliest of a grid, with steps as they are or larger.
+
+    The likelihood has one maximum for every level that some readings rest at, and a plateau in the data makes the steps
+    of the scene too small.
+    """
+    names = objective.names
+    if not objective.candidate.hard_bounds or not {"w_max", "w_min"} & set(names):
+        return begin
+    scene = objective.candidate.scene
+    middle = (scene.low + scene.high) / 2
+    edges = {"w_max": (scene.reading_high, 1), "w_min": (scene.reading_low, -1)}
+    for name in (n for n in ("w_max", "w_min", "w_max") if n in names):
+        edge, way = edges[name]
+        places = [*(middle + (edge - middle) * np.linspace(0.4, 1.05, SCAN)), scene.rest.get(way, edge)]
+        trials = [_moved(objective, begin, name, w, f) for w in places if w * way > 0 for f in (False, True)]
+        if trials:
+            begin = trials[int(objective.values(np.array(trials)).argmax())]
+    return begin
+
+
+def _moved(objective: Objective, u: np.ndarray, name: str, value: float, fast: bool) -> np.ndarray:
+    """Return a point with one bound elsewhere; ``fast`` with steps as large as in the first part of the ramps."""
+    scene, moved = objective.candidate.scene, u.copy()
+    start = dict(zip(objective.names, objective.start(), strict=True))
+    for i, c in enumerate(objective.coordinates):
+        if c.name == name:
+            moved[i] = c.inward(value)
+        elif c.name in ("s_up", "s_down") and fast:
+            moved[i] = start[c.name] + np.log(scene.hurry(1 if c.name == "s_up" else -1))
+    return moved
 
 
 def _without(objective: Objective, best: Optimum, away: Mapping[str, float]) -> tuple[Objective, Optimum]:
@@ -209,7 +243,13 @@ def _inverse(objective: Objective, u: np.ndarray, scale: np.ndarray) -> tuple[np
 
 
 def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return the way from the maximum of the likelihood to that of the restricted one, ``(coordinates,)``.
+    """Return the way from the maximum of the likelihood to that of the restricted one, ``(coordinates,)``."""
+    slope = restricted_slope(objective, u, scale)
+    return np.clip(covariance @ slope, -scale, scale)
+
+
+def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the slope of what the restricted likelihood adds, ``(coordinates,)``.
 
     A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted likelihood
     adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes are unequal",
@@ -217,17 +257,15 @@ def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covarian
     step counts in weight units here: relative to the step it would move with the curve.
     """
     noise = np.array(["noise" in n or n.endswith("_std") for n in objective.names])
-    if noise.all():
+    if noise.all() or not noise.any():
         return np.zeros(u.size)
     turn = _in_weight_units(objective, u, scale)  # coordinates with absolute noise = turn @ coordinates
-    back = np.linalg.inv(turn)
-    curve = (back * scale[:, None] / scale)[:, ~noise]
+    curve = (np.linalg.inv(turn) * scale / scale[:, None])[:, ~noise]
     slope = np.zeros(u.size)
     for j in np.flatnonzero(noise):
         sides = [_information_of(objective, u, scale, curve, j, sign) for sign in (1, -1)]
         slope[j] = -0.5 * (sides[0] - sides[1]) / (0.4 * scale[j])
-    move = back @ (turn @ covariance @ turn.T @ slope)
-    return np.clip(move, -scale, scale)
+    return turn.T @ slope
 
 
 def _information_of(objective: Objective, u, scale, curve: np.ndarray, j: int, sign: int) -> float:
@@ -251,33 +289,11 @@ def _in_weight_units(objective: Objective, u: np.ndarray, scale: np.ndarray) -> 
     return turn
 
 
-def hard_bounds_called_for(fit: DeviceFit) -> dict[str, float]:
-    """Return the hard bounds worth a fit, and where to start them: option name to weight.
-
-    Bounds across the outer part of the states are tried with everything else as fitted; where the likelihood gains
-    more than `HARDLY`, readings stop at one.
-    """
-    scene, candidate = fit.candidate.scene, fit.candidate
-    found = {}
-    for option, name, edge in (("top", "w_max", scene.high), ("bottom", "w_min", scene.low)):
-        if candidate.options.get(option):
-            continue
-        places = edge - np.sign(edge) * np.linspace(-0.1, 0.3, SCAN) * scene.span
-        places = places[np.sign(places) == np.sign(edge)]
-        x = {n: np.repeat(v, places.size) for n, v in fit.values().items()}
-        gains = _with_bound(fit, x, name, places) - fit.log_likelihood
-        if gains.size and gains.max() > HARDLY:
-            found[option] = float(places[gains.argmax()])
-    return found
-
-
-def _with_bound(fit: DeviceFit, x: dict[str, np.ndarray], name: str, places: np.ndarray) -> np.ndarray:
-    trial = type(fit.candidate)(fit.candidate.scene, **fit.candidate.options, **{_OPTION[name]: True})
-    objective = Objective.of(trial, fit.device)
-    x = {**x, name: places}
-    u = np.stack([np.log(np.maximum(np.abs(x[c.name]), TINY)) if c.logarithmic else x[c.name]
-                  for c in objective.coordinates], axis=1)  # fmt: skip
-    return objective.values(u)
-
-
-_OPTION = {"w_max": "top", "w_min": "bottom"}
+def stops_at(fit: DeviceFit, name: str) -> bool:
+    """Return whether readings stop at a hard bound: taking it away costs more than `HARDLY`."""
+    if name not in fit.objective.names:
+        return False
+    i = fit.objective.names.index(name)
+    u = fit.u.copy()
+    u[i] = np.log(FAR * fit.candidate.scene.span)
+    return float(fit.objective.values(fit.u)[0] - fit.objective.values(u)[0]) > HARDLY

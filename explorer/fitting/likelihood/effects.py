@@ -16,6 +16,9 @@ from .population import Pooled, covariance_of_means, pool, shared
 if TYPE_CHECKING:
     from .device_fit import DeviceFit
 
+LOOSE = 0.5
+"""Relative standard error of a bound beyond which a device says nothing about it."""
+
 LOG_NORMAL_GAIN = 2.0
 """Gain in log likelihood from which a spread is taken as log-normal; below, as normal, the class's default."""
 
@@ -105,17 +108,18 @@ class ScalePair(Effect):
         made.append(_spread(f"{self.asymmetry}_dtod", f"spread of the asymmetry over devices, in units of {self.scale}",
                             shift, strong.mean))  # fmt: skip
         if form:
-            made.append(held(self.log_normal, 1.0, "1", "the scale is spread log-normally", "chosen by likelihood"))
+            made.append(held(self.log_normal, 1.0, "1", "the scale is spread log-normally, by likelihood", ""))
         return made
 
     def _scale(self, middle, variance, gain: Pooled, scale: Parameter, half: float):
         """Return the spread to report, the scale to go with it, and whether it is log-normal."""
-        if not self.log_normal or middle.size < 5 or (middle <= 0).any():
+        strong = middle + half  # dw * gain, which is what the class draws log-normally
+        if not self.log_normal or middle.size < 5 or (strong <= 0).any():
             return gain, scale, False
-        logs = pool(np.log(middle), variance / middle**2)
-        if logs.log_likelihood - np.log(middle).sum() < gain.log_likelihood + LOG_NORMAL_GAIN:
+        logs = pool(np.log(strong), variance / strong**2)
+        if logs.log_likelihood - np.log(strong).sum() < gain.log_likelihood + LOG_NORMAL_GAIN:
             return gain, scale, False
-        value = float(np.exp(logs.mean)) + half
+        value = float(np.exp(logs.mean))
         found = parameter(scale.name, value, logs.stderr * value, scale.unit, scale.meaning, signed=False,
                           freedom=logs.freedom)  # fmt: skip
         return logs, found, True
@@ -143,7 +147,7 @@ class Bound(Single):
     """A bound, which only some devices, or none, may come near."""
 
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
-        near = [f for f in cohort.fits if self.name in f.objective.names]
+        near = [f for f in cohort.fits if self._near(f)]
         if near:
             found = super().of(Cohort(near), shown)
             missing = len(cohort.fits) - len(near)
@@ -151,6 +155,16 @@ class Bound(Single):
                 note = f"{missing} of {len(cohort.fits)} devices do not come near {self.name}; it is the mean of the others"
                 found[0] = replace(found[0], note=note)
             return found
+        return self._far(cohort, shown)
+
+    def _near(self, fit: DeviceFit) -> bool:
+        """Tell whether a device's readings fix the bound: its standard error is less than `LOOSE` of it."""
+        if self.name not in fit.objective.names:
+            return False
+        i = fit.objective.names.index(self.name)
+        return 0 < fit.covariance[i, i] < LOOSE**2
+
+    def _far(self, cohort: Cohort, shown) -> list[Parameter]:
         unit, meaning = shown[self.name]
         value = float(np.median(cohort.quantities([self.name])[0]))
         note = f"{self.name} is not determined: no reading comes near it"

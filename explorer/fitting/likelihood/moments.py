@@ -20,6 +20,9 @@ TREND = 3
 LONG_ENOUGH = 8
 """Readings of a ramp that get a polynomial of their own."""
 
+MOST = 0.7
+"""Share of a ramp's way that counts as its first part."""
+
 SMALLEST = 1e-4
 """Least noise that is assumed, as a share of the range: computed data have none, and would have no likelihood."""
 
@@ -65,6 +68,8 @@ class Scene:
         Noise of a step and of a reading, weight units; never 0.
     ramp : int
         Pulses of the longest ramp.
+    rise, rest : dict of int to float
+        By direction: mean step until a ramp has gone `MOST` of its way, and the level where ramps end.
     """
 
     low: float
@@ -75,6 +80,8 @@ class Scene:
     step_std: float
     read_std: float
     ramp: int
+    rise: dict[int, float]
+    rest: dict[int, float]
 
     @property
     def span(self) -> float:
@@ -105,6 +112,10 @@ class Scene:
         steps = self.steps.get(way, self.steps.get(-way))
         return max(float(steps.step.mean()), 1e-3 * float(np.abs(steps.step).mean()), 1e-6 * self.span)
 
+    def hurry(self, way: int) -> float:
+        """Return by how much the first steps of a ramp exceed the mean step: ramps that end on a plateau have a large one."""
+        return float(np.clip(self.rise.get(way, 0.0) / self.mean_step(way), 1.0, 100.0))
+
     @property
     def relative_noise(self) -> float:
         """Noise of a step relative to the mean step."""
@@ -117,6 +128,7 @@ def look(device: Observed) -> Scene:
     states: dict[int, list[np.ndarray]] = {1: [], -1: []}
     steps: dict[int, list[np.ndarray]] = {1: [], -1: []}
     noise, ramp = [], 0
+    ends: dict[int, list[tuple[float, float]]] = {1: [], -1: []}
     r = device.readings
     for run in np.unique(device.run):
         rows = np.flatnonzero((device.run == run) & (r.reads > 0))
@@ -130,10 +142,18 @@ def look(device: Observed) -> Scene:
         state, step = _smoothed(pulses.astype(float), r.mean[rows])
         states[way].append(state), steps[way].append(way * step)
         noise.append(_noise(pulses.astype(float), r.mean[rows]))
-    return _scene(device, states, steps, noise, ramp)
+        ends[way].append(_ends(pulses, way * r.mean[rows]))
+    return _scene(device, states, steps, noise, ramp, ends)
 
 
-def _scene(device: Observed, states, steps, noise, ramp: int) -> Scene:
+def _ends(pulses: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the mean step over the first part of a rising ramp, and the level of its last readings."""
+    last = float(np.median(y[-max(1, y.size // 10) :]))
+    there = int(np.argmax(y >= y[0] + MOST * (last - y[0])))
+    return float((y[there] - y[0]) / max(pulses[there] - pulses[0], 1)), last
+
+
+def _scene(device: Observed, states, steps, noise, ramp: int, ends) -> Scene:
     found = {w: Steps(np.concatenate(states[w]), np.concatenate(steps[w])) for w in (1, -1) if states[w]}
     every = np.concatenate([s.state for s in found.values()])
     low, high = np.percentile(every, (0.5, 99.5))
@@ -143,7 +163,9 @@ def _scene(device: Observed, states, steps, noise, ramp: int) -> Scene:
     step_var = terms[0] / terms[1] if terms[1] else 0.0
     read_var = terms[2] / terms[3] if terms[3] else 0.0
     return Scene(float(low), float(max(high, low + least)), float(readings.min()), float(readings.max()), found,
-                 max(np.sqrt(max(step_var, 0.0)), least), max(np.sqrt(max(read_var, 0.0)), least), max(ramp, 1))  # fmt: skip
+                 max(np.sqrt(max(step_var, 0.0)), least), max(np.sqrt(max(read_var, 0.0)), least), max(ramp, 1),
+                 {w: float(np.median([rise for rise, _ in e])) for w, e in ends.items() if e},
+                 {w: w * float(np.median([last for _, last in e])) for w, e in ends.items() if e})  # fmt: skip
 
 
 def _smoothed(pulses: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

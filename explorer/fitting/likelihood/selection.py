@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .candidates.base import Candidate
-from .device_fit import DeviceFit, fit_device, hard_bounds_called_for
+from .device_fit import DeviceFit, fit_device, stops_at
 from .moments import Scene
 from .observations import Observed
 
@@ -80,12 +80,23 @@ def _every(cls, bench: Bench, options, told: Told, before: Sequence[DeviceFit], 
 
 
 def _with_hard_bounds(fit: DeviceFit) -> DeviceFit:
-    """Return the fit with the hard bounds that readings stop at."""
-    asked = hard_bounds_called_for(fit)
+    """Return the fit with the hard bounds that readings stop at: both tried, those that do nothing taken out again."""
+    asked = [o for o in NAMES if not fit.candidate.options.get(o)]
     if not asked:
         return fit
-    options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
-    names = {"top": "w_max", "bottom": "w_min"}
-    start = {n: float(v[0]) for n, v in fit.values().items()} | {names[o]: w for o, w in asked.items()}
-    bounded = fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device, start)
+    bounded = _bounded(fit, asked)
+    kept = [o for o in asked if stops_at(bounded, NAMES[o])]
+    if not kept:
+        return fit
+    if len(kept) < len(asked):
+        bounded = _bounded(fit, kept)
     return bounded if score([bounded]) < score([fit]) else fit
+
+
+NAMES = {"top": "w_max", "bottom": "w_min"}
+
+
+def _bounded(fit: DeviceFit, asked: Sequence[str]) -> DeviceFit:
+    """Return the fit with some hard bounds, from its own start: without bounds the steps are far off where there are any."""
+    options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
+    return fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device)

@@ -72,6 +72,10 @@ class Candidate(ABC):
     hard_bounds : bool
         The step does not vanish at the bounds, so they are coordinates only where readings stop at them (options
         ``top`` and ``bottom``).
+    common : tuple of str
+        Coordinates that are one number for all devices of the class.
+    common_shown : tuple of str
+        Parameters of the class that follow from these.
     own_noise : bool
         The noise of a step is among the coordinates; otherwise ``dw_min_std`` is added to them.
     """
@@ -83,6 +87,8 @@ class Candidate(ABC):
     twin_of: ClassVar[str] = ""
     hard_bounds: ClassVar[bool] = False
     own_noise: ClassVar[bool] = False
+    common: ClassVar[tuple[str, ...]] = ()
+    common_shown: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, scene: Scene, **options):
         self.scene = scene
@@ -181,7 +187,8 @@ def step_values(up: np.ndarray, down: np.ndarray) -> dict[str, np.ndarray]:
     """Return ``dw_min`` and ``up_down`` of two step scales: only the weaker direction is reduced."""
     up, down = np.asarray(up, float), np.asarray(down, float)
     larger = np.maximum(up, down)
-    return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
+    with np.errstate(all="ignore"):  # a trial step may vanish or run away
+        return {"dw_min": larger, "up_down": np.where(up >= down, 1 - down / larger, up / larger - 1)}
 
 
 def bound_start(scene: Scene, options: Mapping[str, object]) -> list[Coordinate]:

@@ -32,6 +32,8 @@ class ExpStep(Candidate):
         "w_min": W_MIN,
     }
     hard_bounds = True
+    common = ("A_up", "A_down", "rate_up", "rate_down")
+    common_shown = ("A_up", "A_down", "gamma_up", "gamma_down")
     effects = (
         STEP_SCALES,
         *BOUNDS,
@@ -43,11 +45,17 @@ class ExpStep(Candidate):
 
     def coordinates(self) -> list[Coordinate]:
         """Return step scales, amplitudes and exponents, and the hard bounds asked for."""
-        starts = {name: self._start(way, self.scene.span) for name, way in (("up", 1), ("down", -1))}
+        starts = {name: self._start(way, self.width) for name, way in (("up", 1), ("down", -1))}
         scales = [Coordinate(f"s_{n}", s, True) for n, (s, _, _) in starts.items()]
         shares = [Coordinate(f"A_{n}", a) for n, (_, a, _) in starts.items()]
         rates = [Coordinate(f"rate_{n}", g, True) for n, (_, _, g) in starts.items()]
         return scales + shares + rates + bound_start(self.scene, self.options)
+
+    @property
+    def width(self) -> float:
+        """Range over which exponents are searched where the device's own is not known; the same for all devices."""
+        low, high = self.options.get("ends", (self.scene.low, self.scene.high))
+        return high - low
 
     def _start(self, way: int, width: float) -> tuple[float, float, float]:
         """Return scale, amplitude and exponent of the mean steps: straight lines in exp(rate w), the best rate."""
@@ -72,7 +80,8 @@ class ExpStep(Candidate):
     def device_values(self, x: Values) -> dict:
         """Return scale, shape and bounds."""
         bounds = bound_values(self, x)
-        share = (bounds["w_max"] - bounds["w_min"]) / self.scene.span  # searched over the data's range, not the device's
+        own = self.options.get("top") and self.options.get("bottom")  # without both bounds, over the data's range
+        share = 1.0 if own else (bounds["w_max"] - bounds["w_min"]) / self.width
         shape = {"A_up": x["A_up"], "A_down": x["A_down"]}
         rates = {f"gamma_{n}": share * np.asarray(x[f"rate_{n}"]) for n in ("up", "down")}
         return {**step_values(x["s_up"], x["s_down"]), **shape, **rates, **bounds}
