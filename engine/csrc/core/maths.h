@@ -52,6 +52,8 @@ OHM_HD float fused(float a, float b, float c) {
 OHM_HD float smaller(float a, float b) { return a < b ? a : b; }
 OHM_HD float larger(float a, float b) { return a > b ? a : b; }
 OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }
+// v times +1 or -1.
+OHM_HD float with_sign(float v, float sign) { return float_of(bits_of(v) ^ (bits_of(sign) & 0x80000000u)); }
 OHM_HD float clamped(float v, float low, float high) { return smaller(larger(v, low), high); }
 
 // Round half to even for |v| < 2^22; larger values carry no fraction that a converter code could use.

@@ -17,7 +17,7 @@
 
 namespace OHM_NS {
 
-constexpr int kSideBySide = 4;  // chunks of columns worked on together in fire_chunks
+constexpr int kAbreast = 4 * kChunk;  // columns worked on together
 constexpr i64 kDraws = 4096;  // draws made before they are used: they stay in the caches next to the processor
 
 // One row's devices of a span.
@@ -36,104 +36,109 @@ struct DeviceRow {
   }
 };
 
-// One level of one sample: a pulse for the columns of a mask.
+// One level: a pulse for the columns of a mask.
 struct Pass {
   const u64* mask;
+  const float* next;  // draw of the next column
+};
+
+// Successive levels of one sample.
+struct Turn {
   const u64* positive;  // columns where x is positive
   u32 flip;             // the pulse goes up where x is positive (0) or where it is not (all bits)
-  const float* next;    // draw of the next column
+  i32 passes;
 
   u32 up(i64 chunk) const { return chunk_mask(positive, chunk) ^ flip; }
 };
 
-// Passes of one or several samples that wait until their draws fill a buffer. Then each chunk of columns takes all of them
-// in turn, its devices in registers.
+// Levels of one or several samples that wait until their draws fill a buffer. Then each chunk of columns takes all of them
+// in their order, its devices in registers.
 struct Waiting {
   alignas(64) float noise[kDraws + kDrawSlack + kChunk];
   Pass pass[kWaiting];
-  i64 passes = 0, draws = 0;
+  Turn turn[kWaiting];
+  i64 passes = 0, turns = 0, draws = 0;
   i64 levels = 0;  // of the scratch memory that hold their masks
 };
 
-// Columns of one chunk; lanes beyond the last column hold zeros, and no pulse reaches them.
-struct Chunk {
-  i64 number, first, used;
-
-  Chunk(i64 number, i64 columns) : number(number) {
-    const i64 left = columns - number * kChunk;
-    used = left < 0 ? 0 : (left < kChunk ? left : kChunk);
-    first = used > 0 ? number * kChunk : 0;
-  }
+// The devices of the columns that are worked on side by side.
+template <class D>
+struct Abreast {
+  const float* cells[D::Cell::count ? D::Cell::count : 1];
+  float* hidden;
 };
-
-inline void load_lanes(float* lane, const float* from, i64 used) {
-  if (used == kChunk) {
-    for (int l = 0; l < kChunk; ++l) lane[l] = from[l];
-    return;
-  }
-  for (int l = 0; l < kChunk; ++l) lane[l] = 0.0f;
-  for (i64 l = 0; l < used; ++l) lane[l] = from[l];
-}
-
-inline Held load_weights(const float* hidden, const Chunk& at) {
-  alignas(64) float now[kChunk];
-  load_lanes(now, hidden + at.first, at.used);
-  return held(now);
-}
-
-inline void store_weights(float* hidden, const Held& weights, const Chunk& at) {
-  alignas(64) float now[kChunk];
-  show(now, weights);
-  for (i64 l = 0; l < at.used; ++l) hidden[at.first + l] = now[l];
-}
 
 template <class D>
 struct ChunkCells : CellLanes<typename D::Cell, kChunk> {
-  ChunkCells(const DeviceRow<D>& row, const Chunk& at) {
-    for (int f = 0; f < D::Cell::count; ++f) load_lanes(this->field[f], row.cells[f] + at.first, at.used);
+  explicit ChunkCells(const Abreast<D>& s, int place) {
+    for (int f = 0; f < D::Cell::count; ++f)
+      for (int l = 0; l < kChunk; ++l) this->field[f][l] = s.cells[f][place * kChunk + l];
   }
 };
 
 // Takes the draws from `next` on.
 template <class D>
 inline __attribute__((always_inline)) void fire_chunk(Held& hidden, const ChunkCells<D>& cells,
-                                                      const typename D::Params& p, const Pass& pass, const Chunk& at,
+                                                      const typename D::Params& p, u32 mask, const float* way,
                                                       const float*& next) {
-  alignas(64) float now[kChunk], xi[kChunk], way[kChunk], after[kChunk];
-  const u32 mask = chunk_mask(pass.mask, at.number);
+  alignas(64) float now[kChunk], xi[kChunk], after[kChunk];
   expand(xi, next, mask);
   next += __builtin_popcount(mask);
-  signs(way, pass.up(at.number));
   show(now, hidden);
-  for (int l = 0; l < kChunk; ++l) after[l] = pulsed<D>(now[l], way[l], xi[l], cells.at(l), p);
+  for (int l = 0; l < kChunk; ++l)
+    after[l] = pulsed<D>(now[l], way[l], xi[l], cells.at(l), p);
   choose(hidden, after, mask);
 }
 
 // Each pass waits for the one before it: chunks side by side fill the time. Written out, as the compiler then keeps their
 // weights in registers.
 template <class D>
-inline void fire_chunks(const DeviceRow<D>& row, const typename D::Params& params, Pass* pass, i64 passes, i64 chunk) {
+inline void fire_abreast(const Abreast<D>& s, const typename D::Params& params, const Waiting& waiting, Pass* pass,
+                         i64 chunk) {
   const typename D::Params p = params;
-  const Chunk a(chunk, row.columns), b(chunk + 1, row.columns), c(chunk + 2, row.columns), d(chunk + 3, row.columns);
-  const ChunkCells<D> cells_a(row, a), cells_b(row, b), cells_c(row, c), cells_d(row, d);
-  Held of_a = load_weights(row.hidden, a), of_b = load_weights(row.hidden, b);
-  Held of_c = load_weights(row.hidden, c), of_d = load_weights(row.hidden, d);
-  for (Pass* at = pass; at < pass + passes; ++at) {
-    const float* next = at->next;
-    fire_chunk<D>(of_a, cells_a, p, *at, a, next), fire_chunk<D>(of_b, cells_b, p, *at, b, next);
-    fire_chunk<D>(of_c, cells_c, p, *at, c, next), fire_chunk<D>(of_d, cells_d, p, *at, d, next);
-    at->next = next;
+  const ChunkCells<D> cells_a(s, 0), cells_b(s, 1), cells_c(s, 2), cells_d(s, 3);
+  Held a = held(s.hidden), b = held(s.hidden + kChunk), c = held(s.hidden + 2 * kChunk), d = held(s.hidden + 3 * kChunk);
+  for (const Turn* turn = waiting.turn; turn < waiting.turn + waiting.turns; ++turn) {
+    alignas(64) float way_a[kChunk], way_b[kChunk], way_c[kChunk], way_d[kChunk];
+    signs(way_a, turn->up(chunk)), signs(way_b, turn->up(chunk + 1));
+    signs(way_c, turn->up(chunk + 2)), signs(way_d, turn->up(chunk + 3));
+    for (Pass* end = pass + turn->passes; pass < end; ++pass) {
+      const float* next = pass->next;
+      fire_chunk<D>(a, cells_a, p, chunk_mask(pass->mask, chunk), way_a, next);
+      fire_chunk<D>(b, cells_b, p, chunk_mask(pass->mask, chunk + 1), way_b, next);
+      fire_chunk<D>(c, cells_c, p, chunk_mask(pass->mask, chunk + 2), way_c, next);
+      fire_chunk<D>(d, cells_d, p, chunk_mask(pass->mask, chunk + 3), way_d, next);
+      pass->next = next;
+    }
   }
-  store_weights(row.hidden, of_a, a), store_weights(row.hidden, of_b, b);
-  store_weights(row.hidden, of_c, c), store_weights(row.hidden, of_d, d);
+  show(s.hidden, a), show(s.hidden + kChunk, b), show(s.hidden + 2 * kChunk, c), show(s.hidden + 3 * kChunk, d);
+}
+
+// The last columns of a row, with lanes after them that hold zeros; no pulse reaches those.
+template <class D>
+inline void fire_rest(const DeviceRow<D>& row, const typename D::Params& p, Waiting& waiting, i64 first) {
+  alignas(64) float cells[D::Cell::count ? D::Cell::count : 1][kAbreast] = {}, hidden[kAbreast] = {};
+  Abreast<D> s{{}, hidden};
+  for (int f = 0; f < D::Cell::count; ++f) s.cells[f] = cells[f];
+  for (i64 l = 0; l < row.columns - first; ++l) {
+    for (int f = 0; f < D::Cell::count; ++f) cells[f][l] = row.cells[f][first + l];
+    hidden[l] = row.hidden[first + l];
+  }
+  fire_abreast<D>(s, p, waiting, waiting.pass, first / kChunk);
+  for (i64 l = 0; l < row.columns - first; ++l) row.hidden[first + l] = hidden[l];
 }
 
 template <class D>
 inline __attribute__((noinline)) void fire_waiting(const DeviceRow<D>& row, const typename D::Params& p, Waiting& waiting) {
-  if (waiting.passes > 0)
-    for (i64 chunk = 0; chunk * kChunk < row.columns; chunk += kSideBySide)
-      fire_chunks<D>(row, p, waiting.pass, waiting.passes, chunk);
-  waiting.passes = waiting.draws = 0;
+  i64 first = 0;
+  if (waiting.passes == 0) return;
+  for (; first + kAbreast <= row.columns; first += kAbreast) {
+    Abreast<D> s{{}, row.hidden + first};
+    for (int f = 0; f < D::Cell::count; ++f) s.cells[f] = row.cells[f] + first;
+    fire_abreast<D>(s, p, waiting, waiting.pass, first / kChunk);
+  }
+  if (first < row.columns) fire_rest<D>(row, p, waiting, first);
+  waiting.passes = waiting.turns = waiting.draws = 0;
 }
 
 // What is the same for all rows.
@@ -176,9 +181,10 @@ inline void wait_for_turn(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiti
     if (waiting.draws + total > kDraws || waiting.passes + more > kWaiting) fire_waiting<D>(row, u.params, waiting);
     const float* next = draw_run_from(waiting.noise + waiting.draws, first_draw, total, u.keys, kUpdateCycle, step, row.element);
     for (i64 k = 0; k < more; ++k) {
-      waiting.pass[waiting.passes++] = {s.at(level + k), s.positive, s.flip, next};
+      waiting.pass[waiting.passes++] = {s.at(level + k), next};
       next += count[k];
     }
+    waiting.turn[waiting.turns++] = {s.positive, s.flip, (i32)more};
     waiting.draws = (next - waiting.noise + kRunCalls - 1) / kRunCalls * kRunCalls;
     level += more, first_draw += total;
   }
@@ -218,8 +224,14 @@ inline void update_sample(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiti
 // What the samples left to do at the end of a row: without write noise, pulsed weights read as they are.
 template <class D>
 inline void show_hidden(const DeviceRow<D>& row, const u64* touched) {
-  for (i64 l = 0; l < row.columns; ++l)
-    row.apparent[l] = touched[l >> 6] >> (l & 63) & 1u ? row.hidden[l] : row.apparent[l];
+  i64 l = 0;
+  for (; l + kChunk <= row.columns; l += kChunk) {
+    Held apparent = held(row.apparent + l);
+    choose(apparent, row.hidden + l, chunk_mask(touched, l / kChunk));
+    show(row.apparent + l, apparent);
+  }
+  for (; l < row.columns; ++l)
+    if (touched[l >> 6] >> (l & 63) & 1u) row.apparent[l] = row.hidden[l];
 }
 
 template <class D>
