@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import panel as pn
 import param
 import xarray as xr
@@ -53,8 +54,8 @@ class StudioFit(Viewer):
         super().__init__()
         self._normalised: Normalised | None = None
         self._fitted: Normalised | None = None
-        self.model = theme.select("Device class", options={_ALL: AUTO} | {candidates.get(n).title: n for n in
-                                                                         candidates.names()}, value=AUTO)  # fmt: skip
+        classes = {_ALL: AUTO} | {candidates.get(name).title: name for name in candidates.names()}
+        self.model = theme.select("Device class", options=classes, value=AUTO, margin=(12, 0, 6, 0))
         self.start = theme.button("Fit", icon="play_arrow", primary=True, disabled=True)
         self.start.on_click(lambda _: self.run())
         self.box = JobBox(runner or jobs.runner(), self._done, ARGUMENT, changed=self._show)
@@ -137,7 +138,7 @@ class StudioFit(Viewer):
         ranking = FitResponse.ranking_of(ds)
         fits = ranking.fits if ranking else {}
         rows = ranking.table() if ranking else []
-        self.ranking.object = theme.table_markup(RANKING_HEAD, rows) if rows else theme.caption_markup(
+        self.ranking.object = _worded(RANKING_HEAD, rows) if rows else theme.caption_markup(
             "One class was fitted; choose all classes to compare.")  # fmt: skip
         best = FitResponse.fit_of(ds)
         theme_text = ranking.verdict if ranking else best.verdict
@@ -157,7 +158,7 @@ class StudioFit(Viewer):
         self.overlay.draw(fit, self.dataset if best else fit.simulate(100))
         for plot in (self.residuals, self.qq, self.autocorrelation):
             plot.draw(fit)
-        self.parameters.object = theme.table_markup(PARAMETER_HEAD, parameter_rows(fit))
+        self.parameters.object = _worded(PARAMETER_HEAD, parameter_rows(fit))
         told = [f"Device {c.device_id}: {c.reason}{'; left out' if c.excluded else ''}." for c in fit.corrupt]
         self.corrupt.object = theme.list_markup(["Corrupt devices:", *told]) if told else ""
         self.residual_words.object = theme.caption_markup(residual_words(fit))
@@ -172,6 +173,19 @@ class StudioFit(Viewer):
         busy = self.box.busy
         self.start.param.update(disabled=self._normalised is None, label="Fit anew" if busy else "Fit")
         self.empty.visible = self.fit is None and not busy
-        stale = self.fit is not None and self._fitted is not self._normalised
+        stale = self.fit is not None and not _same(self._fitted, self._normalised)
         theme.say_warning(self.stale, "Press Fit to bring it up to date." if stale else "",
                           "This result belongs to other readings or another map.")  # fmt: skip
+
+
+def _same(one: Normalised | None, other: Normalised | None) -> bool:
+    """Whether two maps of readings are one, but for the digits that a box shows."""
+    if one is None or other is None:
+        return one is other
+    ends = ([n.w_lo, n.w_hi, n.g_lo, n.g_hi] for n in (one, other))
+    return one.measured is other.measured and bool(np.allclose(*ends, rtol=1e-5, atol=0))
+
+
+def _worded(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:
+    """Return a table whose last column is text."""
+    return f'<div class="words">{theme.table_markup(columns, rows)}</div>'

@@ -59,6 +59,7 @@ class StudioInput(Viewer):
         self.mapping, self.plot = Mapping(), MeasuredPlot()
         self.map_problem = theme.error_box(visible=False)
         self.summary, self.table, self.rejected = theme.html(), theme.html(), theme.html()
+        self.rejected_note = theme.warning_box(visible=False)
         self.empty = theme.empty_box("No data yet", "Drop a file at the left, paste readings, or try with an example.")
         self._setting = False
         self._poller = pn.state.add_periodic_callback(self._tell_share, _POLL_MS, start=False)
@@ -88,6 +89,7 @@ class StudioInput(Viewer):
     def _body(self) -> pn.Column:
         return pn.Column(
             self.summary, self.warnings, self.mapping, self.mapping.rule, self.map_problem, self.plot,
+            self.rejected_note,
             theme.accordion(("First rows of the file", self.table), ("Rejected rows", self.rejected)),
             sizing_mode="stretch_width", margin=0, visible=False,
         )  # fmt: skip
@@ -165,7 +167,16 @@ class StudioInput(Viewer):
 
     def _list_rejected(self, measured) -> None:
         rows, more = rejected_rows(measured, MAX_REJECTED), len(measured.rejected) - MAX_REJECTED
-        text = theme.table_markup(_REJECTED_HEAD, rows) if rows else theme.caption_markup("None.")
+        text = (
+            f'<div class="words">{theme.table_markup(_REJECTED_HEAD, rows)}</div>'
+            if rows
+            else theme.caption_markup("None.")
+        )
+        n = len(measured.rejected)
+        note = (
+            f"{n} row{'s were' if n > 1 else ' was'} left out; they are listed below with line and reason." if n else ""
+        )
+        theme.say_warning(self.rejected_note, note)
         self.rejected.object = text + (theme.caption_markup(f"and {more} more") if more > 0 else "")
 
     def _offer(self, preview: Preview) -> None:

@@ -49,7 +49,7 @@ class StudioUse(Viewer):
         self.report = theme.download("Report (HTML)", REPORT_NAME, self._report)
         self.code = theme.download("aihwkit code", CODE_NAME, self._code)
         self.lab, self.problem = theme.html(sizing_mode=None), theme.error_box(visible=False)
-        narrow = {"width": 160, "sizing_mode": None}
+        narrow = {"unit": "1", "width": 160, "sizing_mode": None}
         self.draws = NumberBox.of(PosteriorTraining, "n_draws", "Parameter sets", **narrow)
         self.chips = NumberBox.of(PosteriorTraining, "n_chips", "Chips for each", **narrow)
         self.epochs = NumberBox.of(PosteriorTraining, "epochs", "Epochs", **narrow)
@@ -109,7 +109,7 @@ class StudioUse(Viewer):
 
     def _layout(self) -> Viewable:
         files = theme.row(self.preset, self.report, self.code, self.lab, margin=(4, 0, 10, 0))
-        knobs = theme.row(self.draws, self.chips, self.epochs, self.train, margin=(4, 0))
+        knobs = theme.row(self.draws, self.chips, self.epochs, self.train, margin=(12, 0, 4, 0))
         return pn.Column(
             files, self.problem, theme.heading("Does a network learn with it?"), knobs, self.box, self.numbers,
             self.drawn, sizing_mode="stretch_width", margin=0,
