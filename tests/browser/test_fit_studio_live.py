@@ -25,7 +25,7 @@ def studio(page, app_url):
 def fit_soft_bounds(studio: StudioPage) -> None:
     """Fit one class: the ranking of all is tested without a browser."""
     studio.page.get_by_role("combobox", name="Device class").click()
-    studio.page.get_by_role("option", name="Soft bounds", exact=True).click()
+    studio.page.get_by_role("listbox").get_by_text("Soft bounds", exact=True).click()
     studio.button("Fit", exact=True).click()
     studio.sees("Verdict.")
     studio.sees("What the model leaves over")
