@@ -9,7 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 from bokeh.embed import components
-from bokeh.resources import INLINE
+from bokeh.util.paths import bokehjs_path
 from jinja2 import Environment, StrictUndefined
 
 from explorer.experiments.fit_response import FitResponse
@@ -57,9 +57,14 @@ def html(ds: xr.Dataset, *, summary: str, warnings: Sequence[str] = (), rejected
         ranking_head=RANKING_HEAD, ranking=ranking.table() if ranking else [],
         parameter_head=PARAMETER_HEAD, parameters=parameter_rows(fit), residual_words=residual_words(fit),
         legends={name: theme.legend_markup(cls.LEGEND) for name, cls in _PLOTS.items()}, plots=plots, script=script,
-        resources=INLINE.render(), warnings=list(warnings), rejected=list(rejected[:MAX_REJECTED]),
+        resources=_script(), warnings=list(warnings), rejected=list(rejected[:MAX_REJECTED]),
         n_rejected=len(rejected), preset=fit.to_preset(), origin=_origin(ds, fit, file_sha256),
     )  # fmt: skip
+
+
+def _script() -> str:
+    """Return Bokeh's own script. Its resources name those of Panel too, which only a server has."""
+    return f"<script>{(Path(bokehjs_path()) / 'js' / 'bokeh.min.js').read_text(encoding='utf-8')}</script>"
 
 
 _PLOTS = {"overlay": OverlayPlot, "residuals": ResidualPlot, "qq": QqPlot, "autocorrelation": AutocorrelationPlot}

@@ -156,7 +156,7 @@ def parameter_rows(fit: ResponseFit) -> list[list[str]]:
         interval = f"{p.low:.4g} … {p.high:.4g}" if math.isfinite(p.low) else ""
         interval = interval or (f"below {p.high:.2g}" if math.isfinite(p.high) else "held")
         rows.append([p.name, f"{p.value:.4g}", f"{p.stderr:.2g}" if known else "–", interval, p.unit,
-                     f"{p.meaning}. {doubt[:1].upper()}{doubt[1:]}" if doubt else p.meaning])  # fmt: skip
+                     f"{p.meaning}; {doubt}" if doubt else p.meaning])  # fmt: skip
     return rows
 
 

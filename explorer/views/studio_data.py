@@ -27,6 +27,8 @@ class Asked:
     read_voltage_v : float or None
     columns : dict of str to int, or None
         Role to number of the column from 1; None lets names and layout tell.
+    others : tuple of (str, bytes)
+        Files that it is merged with, such as the set ramps of reset ramps; read in the same way.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Asked:
     unit: str | None = None
     read_voltage_v: float | None = None
     columns: dict[str, int] | None = None
+    others: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +109,14 @@ def _preview(asked: Asked) -> Preview:
 
 
 def _measured(asked: Asked, told: Callable[[float], None]) -> Measured:
+    parts = [*asked.others, (asked.name, asked.content)]
+    first, *rest = (_one(asked, name, content, told) for name, content in parts)
+    return first.merge(*rest) if rest else first
+
+
+def _one(asked: Asked, name: str, content: bytes, told: Callable[[float], None]) -> Measured:
     return read_measured(
-        asked.content, asked.name, unit=asked.unit, read_voltage_v=asked.read_voltage_v, columns=asked.columns,
+        content, name, unit=asked.unit, read_voltage_v=asked.read_voltage_v, columns=asked.columns,
         bad_rows="list", told=told,
     )  # fmt: skip
 

@@ -45,7 +45,8 @@ class StudioInput(Viewer):
         super().__init__()
         self.reader, self.preview = Reader(), None
         self.worker: LatestWins[Asked, Preview] = LatestWins(self.reader.read, self._read, self._failed)
-        self.upload = Upload(self.take, self._say, limit_mb=LIMIT_MB)
+        self.upload = Upload(self.take, self._say, limit_mb=LIMIT_MB, multiple=True)
+        self.merge = theme.switch("Add to the data that are there", value=False)
         self.pasted = theme.text_area("Or paste readings", placeholder="pulse,conductance (uS)\n1,10.2\n2,10.9")
         self.use_pasted = theme.button("Read the pasted text", icon="input")
         self.example = theme.button("Try with an example", icon="casino")
@@ -75,8 +76,8 @@ class StudioInput(Viewer):
         columns = pn.Column(*self.roles.values(), theme.row(self.by_names, margin=(6, 0)), sizing_mode="stretch_width",
                             margin=(4, 0))  # fmt: skip
         source = theme.card(
-            "Data", self.upload, self.pasted, theme.row(self.use_pasted, self.example, margin=(8, 0)), self.unit,
-            self.voltage, subtitle=f"CSV, Excel's CSV, npz, HDF5; at most {LIMIT_MB} MB",
+            "Data", self.upload, self.merge, self.pasted, theme.row(self.use_pasted, self.example, margin=(8, 0)),
+            self.unit, self.voltage, subtitle=f"CSV, Excel's CSV, npz, HDF5; at most {LIMIT_MB} MB",
         )  # fmt: skip
         return [source, theme.accordion(("Which column is what", columns))]
 
@@ -110,9 +111,10 @@ class StudioInput(Viewer):
         self.mapping.param.watch(lambda event: theme.say_error(self.map_problem, event.new), "problem")
 
     def take(self, name: str, content: bytes) -> None:
-        """Read a file."""
-        self.preview = None
-        self._request(Asked(name, content, *self._told()))
+        """Read a file, or a file more."""
+        shown = self.preview.asked if self.preview and self.merge.value and self.preview.measured else None
+        others = (*shown.others, (shown.name, shown.content)) if shown and shown.content else ()
+        self._request(Asked(name, content, *self._told(), others=others))
 
     def show(self, normalised: Normalised) -> None:
         """Show readings that are already there, as those of a job that is come back to."""
@@ -125,7 +127,7 @@ class StudioInput(Viewer):
     def _ask(self, columns: dict[str, int] | None) -> None:
         asked = self.preview.asked if self.preview else None
         if asked is not None and asked.content:
-            self._request(Asked(asked.name, asked.content, *self._told(), columns))
+            self._request(Asked(asked.name, asked.content, *self._told(), columns, asked.others))
 
     def _request(self, asked: Asked) -> None:
         self.busy.visible = True

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import panel as pn
 import xarray as xr
-from bokeh.models import ColumnDataSource
+from bokeh.models import BasicTicker, ColumnDataSource
 from panel.viewable import Viewable, Viewer
 
 from engine.errors import OhmscapeError
@@ -60,6 +60,7 @@ class StudioUse(Viewer):
         self.source = ColumnDataSource({"set": [], "accuracy": []})
         self.figure = theme.figure(("Parameter set", "1"), ("Test accuracy", "%"), height=220)
         self.figure.scatter("set", "accuracy", source=self.source, size=7, fill_color=theme.MODEL, line_color=None)
+        self.figure.xaxis[0].ticker = BasicTicker(min_interval=1)
         self.drawn = pn.Column(sizing_mode="stretch_width", margin=0)
         self.pane = theme.plot_pane(self.figure)
         self.view: Viewable = theme.card("Use", self._layout(), subtitle=_SUBTITLE, visible=False)

@@ -104,6 +104,18 @@ def test_bad_file_says_why_and_shows_no_data(studio):
     assert studio.fits.start.disabled
 
 
+def test_second_file_is_merged_where_that_is_asked_for(studio):
+    up, down = ("\n".join(["rmp1", *(f"{v:.4f}" for v in part)]).encode() for part in (UP, UP[::-1]))
+    studio.data.take("set.csv", up)
+    studio.data.take("reset.csv", down)
+    assert studio.data.normalised is None or studio.data.normalised.measured.source_name == "reset.csv"
+    studio.data.take("set.csv", up)
+    studio.data.merge.value = True
+    studio.data.take("reset.csv", down)
+    summary = studio.data.normalised.measured.summary()
+    assert (summary.n_cycles, summary.n_up_pulses, summary.n_down_pulses) == (1, 40, 40)
+
+
 def test_example_reads(studio):
     studio.data.example.clicks += 1
     assert studio.data.normalised.measured.summary().n_devices == 3

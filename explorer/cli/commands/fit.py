@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from explorer.fitting.roles import ROLES
     from explorer.fitting.units import ALLOWED
 
-    parser.add_argument("file", metavar="FILE", help="measured readings")
+    parser.add_argument("file", metavar="FILE", nargs="+", help="measured readings; several files are merged")
     parser.add_argument("--model", default=AUTO, choices=[AUTO, *candidates.names()], help="class; auto ranks them all")
     parser.add_argument("--unit", choices=ALLOWED, help="unit of the readings where the file does not say")
     parser.add_argument("--read-voltage", type=float, metavar="V", help="turns currents into conductances")
@@ -73,10 +73,11 @@ def _read(options: argparse.Namespace, bar: Any) -> Measured:
 
     columns = dict(pair.partition("=")[::2] for pair in options.column) or None
     columns = columns and {role: int(name) if name.isdigit() else name for role, name in columns.items()}
-    return read_measured(
-        options.file, unit=options.unit, read_voltage_v=options.read_voltage, columns=columns,
+    first, *others = (read_measured(
+        file, unit=options.unit, read_voltage_v=options.read_voltage, columns=columns,
         bad_rows="refuse" if options.strict else "list", told=lambda share: bar(0.1 * share, "reading"),
-    )  # fmt: skip
+    ) for file in options.file)  # fmt: skip
+    return first.merge(*others) if others else first
 
 
 def _provenance(ds: Any) -> dict[str, Any]:
