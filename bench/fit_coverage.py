@@ -81,7 +81,7 @@ WRITTEN = {**COMMON, "write_noise_std": 0.3}
 HARD = {"top": True, "bottom": True}  # the ramps of these populations end at the bounds
 
 TRUTHS = (
-    Truth("constant_step", COMMON, HARD, (*SCALE, *BOUNDS, "dw_min_std"), ramp=110, cycles=1),
+    Truth("constant_step", COMMON, HARD, (*SCALE, *BOUNDS, "dw_min_std"), ramp=170, cycles=1),
     Truth("linear_step", {**WRITTEN, "gamma_up": 0.4, "gamma_down": 0.6, "gamma_up_dtod": 0.1, "gamma_down_dtod": 0.1},
           {"mult_noise": True, **HARD},
           (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod"), ramp=150, cycles=1),
@@ -139,12 +139,17 @@ def covered(truth: Truth, fit: ResponseFit) -> dict[str, tuple[bool, float, floa
     return found
 
 
-def coverage(truth: Truth, n_devices: int, repeats: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Return one row a parameter: share covered, bias and scatter in standard errors."""
+def coverage(
+    truth: Truth, n_devices: int, repeats: int, seed: int = 0, seconds: float = float("inf")
+) -> list[dict[str, Any]]:
+    """Return one row a parameter: share covered, bias and scatter; stops early after ``seconds`` of processor time."""
+    begin = time.process_time()
     hits: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in truth.judged}
     for k in range(repeats):
         for name, found in covered(truth, fitted(truth, n_devices, derive_seed(seed, truth.model, k))).items():
             hits[name].append(found)
+        if k and time.process_time() - begin > seconds:
+            break
     return [_row(truth, name, np.array(rows, float)) for name, rows in hits.items()]
 
 
@@ -154,7 +159,8 @@ def _row(truth: Truth, name: str, rows: np.ndarray) -> dict[str, Any]:
     scatter = float(rows[:, 1].std(ddof=1)) if len(rows) > 1 else np.nan
     return {
         "model": truth.model, "parameter": name, "truth": truth.truth(name), "repeats": len(rows), "covered": share,
-        "bias": float(rows[:, 1].mean()), "scatter": scatter, "mean_stderr": float(error), "honest": LOW <= share <= HIGH,
+        "bias": float(rows[:, 1].mean()), "scatter": scatter, "mean_stderr": float(error),
+        "honest": LOW <= share <= HIGH,
     }  # fmt: skip
 
 
@@ -175,6 +181,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="processor time for a class, at most")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -182,14 +189,16 @@ def main() -> None:
     for truth in TRUTHS:
         if truth.model in options.model:
             begin = time.process_time()
-            rows = coverage(truth, options.devices, options.repeats, options.seed)
+            rows = coverage(truth, options.devices, options.repeats, options.seed, options.seconds)
             took = time.process_time() - begin
             print(f"{table(rows)}\n{took:.0f} s of processor time\n", flush=True)
             every += rows
             if options.json:
                 options.json.write_text(json.dumps(every, indent=1) + "\n", encoding="utf-8")
     judged = [r["honest"] for r in every]
-    print(f"{sum(judged)} of {len(judged)} intervals cover the truth in 90 to 98 % of {options.repeats} repeats")
+    done = sorted({r["repeats"] for r in every})
+    counts = f"{done[0]}" if len(done) == 1 else f"{done[0]} to {done[-1]}"
+    print(f"{sum(judged)} of {len(judged)} intervals cover the truth in 90 to 98 % of {counts} repeats")
 
 
 if __name__ == "__main__":

@@ -186,6 +186,32 @@ class Construct:
         return self.tile.get_hidden_parameters()["dwmin_up"].numpy()
 
 
+class Fit:
+    """A fit of measured readings by the peer's own fitter; the result is the parameters in the order of the search."""
+
+    def __init__(self, settings: dict[str, Any], arrays: Arrays):
+        self.settings, self.arrays = settings, arrays
+        try:
+            from aihwkit.utils.fitting import fit_measurements
+        except ImportError as missing:
+            raise Lacks(f"aihwkit's fitter cannot be imported ({missing}). Run make bench-peer") from missing
+        self.fitter = fit_measurements
+        self.search = {name: tuple(numbers) for name, numbers in settings["search"].items()}
+        self.device = device_of(settings["device"])
+
+    def prepare(self) -> None:
+        """Nothing to prepare: a fit keeps nothing between calls."""
+
+    def call(self) -> None:
+        """Do what is timed."""
+        data = self.arrays["pulses"], self.arrays["responses"]
+        self.found = self.fitter(self.search, *data, self.device, method=self.settings["method"])[0]
+
+    def result(self) -> np.ndarray:
+        """Return the parameters."""
+        return np.array([self.found.params[name].value for name in self.search])
+
+
 def memory(settings: dict[str, Any]) -> dict[str, float]:
     """Return by how much the process grows with one tile, bytes."""
     config = SingleRPUConfig(device=device_of(settings["device"]))
@@ -193,7 +219,9 @@ def memory(settings: dict[str, Any]) -> dict[str, float]:
     return {"bytes": growth(lambda: AnalogTile(*settings["shape"], config, bias=False))}
 
 
-OPERATIONS: dict[str, Callable] = {"update": Update, "response": Response, "mvm": Mvm, "construct": Construct}
+OPERATIONS: dict[str, Callable] = {
+    "update": Update, "response": Response, "mvm": Mvm, "construct": Construct, "fit": Fit,
+}  # fmt: skip
 
 
 class Server:

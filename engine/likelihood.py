@@ -132,9 +132,9 @@ def filtered(
 
     Notes
     -----
-    About 0.03 us per pulse and set for the classes without exponentials. Exact where the mean step is linear in the weight and no
-    bound is in reach; near a bound the clipped distribution is exact for one pulse and brought back to a normal by its
-    first two moments after it.
+    About 0.03 us per pulse and set for the classes without exponentials. Exact where the mean step is linear in the
+    weight and no bound is in reach; near a bound the clipped distribution is exact for one pulse and brought back to a
+    normal by its first two moments after it.
     """
     params = np.ascontiguousarray(np.atleast_2d(params), np.float32)
     sets = params.shape[0]
@@ -153,7 +153,9 @@ def _check(stem: str, params: np.ndarray, write_var: np.ndarray, read_var: np.nd
     schema = ops.schema(stem)
     least = len(schema["params"]) + 2 * len(schema["tables"])
     if params.ndim != 2 or params.shape[1] < least or (params.shape[1] > least and not schema["tables"]):
-        raise ParameterError(f"params: got {params.shape}, {stem} expects (sets, {least}) or longer tables. Use pack().")
+        raise ParameterError(
+            f"params: got {params.shape}, {stem} expects (sets, {least}) or longer tables. Use pack()."
+        )
     for name, values in (("write_var", write_var), ("read_var", read_var)):
         if not (np.isfinite(values).all() and (values >= 0).all()):
             worst = float(values[~((values >= 0) & np.isfinite(values))][0])

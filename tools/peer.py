@@ -81,6 +81,15 @@ class PeerEnvironment(Environment):
         run_logged([str(self.venv / "bin" / "python"), "-c", "import aihwkit.simulator.rpu_base"], self.log)
         self.remember(peer=key)
 
+    def install_fitter(self) -> None:
+        """Install what the peer's fitter imports but the peer's package does not ask for; as pinned for us."""
+        lmfit = next(line for line in LOCK.read_text().splitlines() if line.startswith("lmfit=="))
+        if self.state.get("fitter") == lmfit:
+            return
+        self.log.step("installing lmfit for the peer's fitter")
+        self.pip(lmfit)
+        self.remember(fitter=lmfit)
+
     def torch_cmake(self) -> str:
         """Folder of torch's CMake files in this environment."""
         (packages,) = (self.venv / "lib").glob("python*/site-packages")
@@ -103,6 +112,7 @@ def main() -> None:
             environment = PeerEnvironment(options.venv.resolve(), set(), log)
             environment.create()
             environment.install_peer(options.jobs)
+            environment.install_fitter()
             if log.steps:
                 print(f"peer ready after {time.monotonic() - started:.0f} s", flush=True)
     except Failed as problem:

@@ -49,8 +49,8 @@ class FitResponse(Experiment):
                   doc="Unit of the readings where the file does not say.")
     read_voltage_v = Quantity(0.1, bounds=(-10, 10), softbounds=(0.01, 1), unit="V", source="assumed",
                               doc="Voltage that currents were read at; only for readings in A.")
-    w_lo = Quantity(-1.0, softbounds=(-2, 0), unit="w", source="assumed", doc="Weight of the lower end of the readings.")
-    w_hi = Quantity(1.0, softbounds=(0, 2), unit="w", source="assumed", doc="Weight of the upper end of the readings.")
+    w_lo = Quantity(-1.0, softbounds=(-2, 0), unit="w", source="assumed", doc="Weight of the readings' lower end.")
+    w_hi = Quantity(1.0, softbounds=(0, 2), unit="w", source="assumed", doc="Weight of the readings' upper end.")
     g_lo = param.Number(None, allow_None=True, doc="Reading of the lower end, in S or 1; none: from the ramps.")
     g_hi = param.Number(None, allow_None=True, doc="Reading of the upper end, in S or 1; none: from the ramps.")
     model = Choice(AUTO, [AUTO, *candidates.names()], source="docs/fitting.md",
@@ -58,7 +58,8 @@ class FitResponse(Experiment):
     corrupt = Choice("exclude", ["exclude", "keep"], source="docs/fitting.md",
                      doc="Leave corrupt devices out of the population, or only list them.")
     held_out = Flag(True, source="docs/fitting.md", doc="Also predict cycles that the fit does not see.")
-    n_simulated = Quantity(100, bounds=(2, 10_000), softbounds=(10, 500), integer=True, unit="devices", source="assumed",
+    n_simulated = Quantity(100, bounds=(2, 10_000), softbounds=(10, 500), integer=True, unit="devices",
+                           source="assumed",
                            doc="Devices simulated from the fit, parameters drawn from their posterior.")
     # fmt: on
 
@@ -151,10 +152,14 @@ def _dataset(fit: ResponseFit, ranking: Ranking | None, bands: xr.Dataset, text:
     ds = xr.Dataset(
         {
             "value": _variable("parameter", [q.value for q in p], "1", "Estimate, in the unit of the parameter"),
-            "stderr": _variable("parameter", [q.stderr for q in p], "1", "Standard error, in the unit of the parameter"),
+            "stderr": _variable(
+                "parameter", [q.stderr for q in p], "1", "Standard error, in the unit of the parameter"
+            ),
             "low": _variable("parameter", [q.low for q in p], "1", "Lower end of the 95 % interval"),
             "high": _variable("parameter", [q.high for q in p], "1", "Upper end of the 95 % interval"),
-            "correlation": _variable(("parameter", "parameter_2"), fit.correlation, "1", "Correlation of the estimates"),
+            "correlation": _variable(
+                ("parameter", "parameter_2"), fit.correlation, "1", "Correlation of the estimates"
+            ),
             "residual": _variable("reading", r.value, "1", "Standardised innovation"),
             "residual_weight": _variable("reading", r.weight, "w", "Weight before the pulse"),
             "qq_measured": _variable("quantile", r.quantiles, "1", "Percentile of the innovations"),
@@ -179,7 +184,9 @@ def _ranked(ranking: Ranking) -> xr.Dataset:
         {
             "delta_aicc": _variable("model_rank", [x.delta_aicc for x in e], "1", "AICc above the best"),
             "delta_bic": _variable("model_rank", [x.delta_bic for x in e], "1", "BIC above that class"),
-            "held_out_score": _variable("model_rank", [x.held_out for x in e], "1", "Log density of a held-out reading"),
+            "held_out_score": _variable(
+                "model_rank", [x.held_out for x in e], "1", "Log density of a held-out reading"
+            ),
         },
         coords={"model_rank": [x.stem for x in e]},
     )

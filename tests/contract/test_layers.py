@@ -20,7 +20,7 @@ ORDER = [
     ("engine.cuda.cache", "engine.cuda.availability"),
     ("engine.cuda.driver",),
     ("engine.ops", "engine.cuda"),  # the kernels of the CPU and of a GPU: either calls the other
-    ("engine.quantity", "engine.rng"),
+    ("engine.quantity", "engine.rng", "engine.likelihood"),
     ("engine.devices",),
     ("engine.presets",),
     ("engine.tiles",),

@@ -17,7 +17,9 @@ def readings(pulses, mean, reads=None, squares=None, start=None) -> Readings:
     n = len(mean)
     first = np.eye(1, n, dtype=np.int8)[0] if start is None else start
     ones = np.ones(n)
-    return Readings(pulses, ones if reads is None else reads, mean, 0 * ones if squares is None else squares, first, ones)
+    return Readings(
+        pulses, ones if reads is None else reads, mean, 0 * ones if squares is None else squares, first, ones
+    )
 
 
 def block(stem: str, **values) -> np.ndarray:
@@ -41,7 +43,7 @@ def test_constant_step_far_from_bounds_equals_joint_normal_density():
 
 
 def test_soft_bounds_multiplicative_noise_gives_exact_mean_and_variance():
-    """Unread pulses: mean and variance of docs/physics/devices.md, section 7.1, for soft bounds with multiplicative noise."""
+    """Unread pulses: mean and variance of docs/physics/devices.md, section 7.1, soft bounds, multiplicative noise."""
     s, sigma, n, w0 = 0.02, 0.5, 40, -0.5
     pulses, reads = np.concatenate([[0], np.ones(n)]), np.concatenate([[1], np.zeros(n - 1), [1]])
     mean = np.concatenate([[w0], np.zeros(n)])
@@ -120,7 +122,7 @@ def test_likelihood_at_bounds_agrees_with_particle_filter(stem, values):
 
 @pytest.mark.parametrize("stem", PULSED)
 def test_every_device_has_a_likelihood_that_is_largest_near_the_truth(stem):
-    """The device's own readings are likelier under its step than under one twice or half as large; seed 3, 200 pulses."""
+    """Its own readings are likelier under its step than under one twice or half as large; seed 3, 200 pulses."""
     device = devices.get(stem)(**{n: v for n, v in QUIET.items() if n in devices.get(stem).fields()})
     scale = device.granularity
     rng = np.random.default_rng(3)

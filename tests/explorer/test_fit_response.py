@@ -35,7 +35,9 @@ def identity(measured: Measured):
     return measured.normalise(-1.0, 1.0, -1.0, 1.0)
 
 
-def engine_ramps(stem: str, n_devices: int, ramp: int, cycles: int, seed: int, start: float = -0.6, **values) -> Measured:
+def engine_ramps(
+    stem: str, n_devices: int, ramp: int, cycles: int, seed: int, start: float = -0.6, **values
+) -> Measured:
     """Return readings of devices of the engine along up and down ramps, the first before any pulse."""
     cls = devices.get(stem)
     tile = Tile(n_devices, 1, cls(**{**{n: v for n, v in QUIET.items() if n in cls.fields()}, **values}), seed=seed)
@@ -84,8 +86,8 @@ def test_data_without_noise_are_recovered(stem):
 
 def test_exponential_step_is_recovered_within_its_errors():
     """801 readings with little noise, seed 8: every number within 4 of its standard errors."""
-    values = {"dw_min": 0.02, "up_down": 0.2, "A_up": 0.2, "A_down": 0.3, "gamma_up": 3.0, "gamma_down": 2.5, "w_max": 0.7,
-              "w_min": -0.6, "dw_min_std": 0.1, "write_noise_std": 0.2}  # fmt: skip
+    values = {"dw_min": 0.02, "up_down": 0.2, "A_up": 0.2, "A_down": 0.3, "gamma_up": 3.0, "gamma_down": 2.5,
+              "w_max": 0.7, "w_min": -0.6, "dw_min_std": 0.1, "write_noise_std": 0.2}  # fmt: skip
     found = fit_response(identity(engine_ramps("exp_step", 1, 200, 2, 8, a=0.5, b=0.0, **values)), "exp_step")
     for name, value in values.items():
         p = found.parameters[name]
@@ -94,7 +96,9 @@ def test_exponential_step_is_recovered_within_its_errors():
 
 @pytest.mark.conformance("T43")
 def test_fit_reaches_the_same_maximum_from_a_start_off_by_a_factor_2(soft, soft_fit):
-    other = fit_response(soft, "soft_bounds", start={"s_up": 0.02, "s_down": 0.004, "dw_min_std": 2.0, "write_std": 0.1})
+    other = fit_response(
+        soft, "soft_bounds", start={"s_up": 0.02, "s_down": 0.004, "dw_min_std": 2.0, "write_std": 0.1}
+    )
     assert other.log_likelihood == pytest.approx(soft_fit.log_likelihood, abs=1e-2)
 
 
@@ -110,7 +114,7 @@ def test_noisy_device_is_recovered_within_its_errors(soft_fit):
 
 
 def test_standard_errors_agree_with_the_bootstrap_and_the_profile(soft, soft_fit):
-    """40 replicates give a standard error to 11 %; allowed are 4.5 of these and 10 % for the curvature of the likelihood."""
+    """40 replicates give a standard error to 11 %; allowed are 4.5 of these, and 10 % for the curvature."""
     replicates = bootstrap(soft, "soft_bounds", 40, seed=1)
     for name in ("dw_min", "w_max", "w_min", "dw_min_std", "write_noise_std"):
         assert replicates.stderr[name] == pytest.approx(soft_fit.parameters[name].stderr, rel=4.5 * 0.11 + 0.1), name
@@ -182,27 +186,27 @@ def test_hard_bound_is_found_where_readings_stop_and_not_where_they_do_not():
 
 
 def population(seed: int, n: int = 40, **more) -> Measured:
-    values = {"dw_min": 0.03, "dw_min_std": 0.3, "write_noise_std": 0.3, "w_max": 0.9, "w_min": -0.9, "dw_min_dtod": 0.25,
-              "up_down_dtod": 0.0, "w_max_dtod": 0.15, "w_min_dtod": 0.15}  # fmt: skip
+    values = {"dw_min": 0.03, "dw_min_std": 0.3, "write_noise_std": 0.3, "w_max": 0.9, "w_min": -0.9,
+              "dw_min_dtod": 0.25, "up_down_dtod": 0.0, "w_max_dtod": 0.15, "w_min_dtod": 0.15}  # fmt: skip
     return engine_ramps("soft_bounds", n, 80, 1, seed, **{**values, **more})
 
 
 @pytest.mark.conformance("T45")
 def test_spread_over_devices_is_told_from_the_errors_of_the_fits():
-    """40 devices, seed 11: spreads within 4 standard errors of what was drawn; none is reported where there is none."""
-    found = fit_response(identity(population(11)), "soft_bounds")
+    """25 devices, seed 11: spreads within 4 standard errors of what was drawn; none is reported where there is none."""
+    found = fit_response(identity(population(11, 25)), "soft_bounds")
     for name, value in {"dw_min_dtod": 0.25, "w_max_dtod": 0.15, "w_min_dtod": 0.15}.items():
         p = found.parameters[name]
         assert abs(p.value - value) < 4 * p.stderr, name
         assert p.low > 0
     assert found.parameters["up_down_dtod"].low < 0.02
-    assert found.n_devices == 40
+    assert found.n_devices == 25
 
 
 @pytest.mark.conformance("T45")
 def test_population_without_spread_has_an_interval_that_holds_0():
     same = {"dw_min_dtod": 0.0, "w_max_dtod": 0.0, "w_min_dtod": 0.0}
-    found = fit_response(identity(population(12, 25, **same)), "soft_bounds")
+    found = fit_response(identity(population(12, 12, **same)), "soft_bounds")
     assert found.parameters["w_max_dtod"].low == 0.0
     assert found.parameters["dw_min_dtod"].low == 0.0
 
@@ -235,8 +239,8 @@ def test_corrupt_devices_are_found_listed_and_left_out():
     ("stem", "values"),
     [
         ("soft_bounds", {"dw_min": 0.03, "w_max": 0.9, "w_min": -0.9}),
-        ("exp_step", {"dw_min": 0.02, "A_up": -0.5, "A_down": -0.5, "gamma_up": 2.5, "gamma_down": 2.5, "a": 0.5, "b": 0.0,
-                      "w_max": 0.9, "w_min": -0.9}),
+        ("exp_step", {"dw_min": 0.02, "A_up": -0.5, "A_down": -0.5, "gamma_up": 2.5, "gamma_down": 2.5, "a": 0.5,
+                      "b": 0.0, "w_max": 0.9, "w_min": -0.9}),
         ("pow_step", {"dw_min": 0.05, "pow_gamma": 2.5, "pow_gamma_dtod": 0.0, "w_max": 0.9, "w_min": -0.9}),
     ],
 )  # fmt: skip
@@ -319,7 +323,9 @@ def test_draws_scatter_as_the_errors_say_and_make_devices(soft_fit):
     for name in ("up_down", "w_max", "w_min"):
         p = soft_fit.parameters[name]
         spread = np.std([d[name] for d in draws])
-        assert spread == pytest.approx(p.stderr, rel=4.5 / np.sqrt(4000) + 0.02), name  # 2 %: log-normal for small errors
+        assert spread == pytest.approx(p.stderr, rel=4.5 / np.sqrt(4000) + 0.02), (
+            name
+        )  # 2 %: log-normal for small errors
     assert soft_fit.draw(3, seed=1) == draws[:3]
     soft_fit.device(draws[0])
 

@@ -38,7 +38,9 @@ def noise_names(fits: Sequence[DeviceFit]) -> list[str]:
     writes = ops.schema(first.candidate.header)["has_write_noise"]
     names = [] if first.candidate.own_noise else ["dw_min_std"]
     apart = any(f.device.repeated for f in fits)
-    return names + (["write_noise_std", "read_std"] if writes and apart else ["write_noise_std" if writes else "read_std"])
+    return names + (
+        ["write_noise_std", "read_std"] if writes and apart else ["write_noise_std" if writes else "read_std"]
+    )
 
 
 def with_noise(fit: DeviceFit, x: dict) -> dict[str, np.ndarray]:
@@ -76,7 +78,9 @@ def of_one(fit: DeviceFit) -> tuple[dict[str, Parameter], np.ndarray]:
 def _of_one(fit: DeviceFit, name: str, value: float, error: float, described, signed: bool) -> Parameter:
     unit, meaning = described
     if fit.held.get(name) == "far":
-        return held(name, value, unit, meaning, f"{name} is not determined: steps do not shrink towards it in these data")
+        return held(
+            name, value, unit, meaning, f"{name} is not determined: steps do not shrink towards it in these data"
+        )
     unseen = _unseen(fit, name)
     if unseen:
         return held(name, 0.0, unit, meaning, f"{name} is not resolved beside the other noise", limit=unseen)
@@ -88,14 +92,16 @@ def _of_one(fit: DeviceFit, name: str, value: float, error: float, described, si
     made = parameter(name, value, stderr, unit, meaning, signed=signed, freedom=max(fit.transitions - fit.u.size, 1))
     missing = [b for b in ("w_max", "w_min") if name == f"gamma_{_END[b]}" and b not in fit.values()]
     if missing and fit.candidate.stem == "linear_step":
-        made = replace(made, note=made.note or f"holds for {missing[0]} = {_bound(fit, missing[0]):.3g}; only their ratio "
-                       "follows from the data")  # fmt: skip
+        made = replace(made, note=made.note or f"holds for {missing[0]} = {_bound(fit, missing[0]):.3g}; only "
+                       "their ratio follows from the data")  # fmt: skip
     return made
 
 
 def _unseen(fit: DeviceFit, name: str) -> float:
     """Return the upper limit of a noise that was held at 0, in the unit of the parameter; 0 for others."""
-    source = {"write_noise_std": "write_std", "read_std": "read_std" if fit.device.repeated else "write_std"}.get(name, name)
+    source = {"write_noise_std": "write_std", "read_std": "read_std" if fit.device.repeated else "write_std"}.get(
+        name, name
+    )
     if fit.held.get(source) != "nothing":
         return 0.0
     scale = float(np.ravel(with_noise(fit, fit.values())["dw_min"])[0]) if name == "write_noise_std" else 1.0
@@ -145,7 +151,9 @@ def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) 
     found = {}
     if names:
         values, errors = typical.spread_of(lambda x: [with_noise(typical, x)[n] for n in names])
-        found = {n: (float(v), float(np.sqrt(errors[i, i]))) for i, (n, v) in enumerate(zip(names, values, strict=True))}
+        found = {
+            n: (float(v), float(np.sqrt(errors[i, i]))) for i, (n, v) in enumerate(zip(names, values, strict=True))
+        }
     if "write_noise_std" in wanted:
         found["write_noise_std"] = _relative_write_noise(typical, scale, together.fits)
     free = max(len(together.fits) - 1, 1)

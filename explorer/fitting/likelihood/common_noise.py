@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The noise, and the tile-wide shapes, that all devices of a population have in common, from their likelihoods together.
+"""Noise and tile-wide shapes that all devices of a population have in common, from their likelihoods together.
 
 Noise fitted device by device and then averaged comes out too small: the logarithm of a standard deviation from few
 readings is low on average. Here all devices are judged at one value of the noise, each with its own best curve, and
@@ -57,7 +57,7 @@ class _Judged:
 
 
 def noise_of(objective: Objective) -> list[str]:
-    """Return the names of the free coordinates that all devices of a class share: noise, and shapes that are tile-wide."""
+    """Return the names of the free coordinates that all devices of a class share: noise, and tile-wide shapes."""
     return [n for n in objective.names if n.endswith("_std") or "_noise_" in n or n in objective.candidate.common]
 
 

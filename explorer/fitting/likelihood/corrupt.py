@@ -57,7 +57,9 @@ def silent(device: Observed) -> Corrupt | None:
     score = (1 - ratio) * float(np.sqrt(y.size))
     if score >= SILENT:
         return None
-    reason = f"no response to pulses: readings are white noise about one level ({score:.1f}, below the limit {SILENT:g})"
+    reason = (
+        f"no response to pulses: readings are white noise about one level ({score:.1f}, below the limit {SILENT:g})"
+    )
     return Corrupt(device.device_id, reason, score, SILENT, True)
 
 
@@ -86,5 +88,3 @@ def outliers(fits: Sequence[DeviceFit], *, excluded: bool) -> list[Corrupt]:
                 reason = f"{name} lies {s:.1f} robust standard deviations from the median device (limit {limit:.1f})"
                 found[f.device.device_id] = Corrupt(f.device.device_id, reason, float(s), limit, excluded)
     return list(found.values())
-
-

@@ -116,7 +116,10 @@ def found(
 ) -> tuple[Objective, Optimum]:
     """Return the maximum of the likelihood and its objective, in which numbers that ran away are held."""
     objective = Objective.of(candidate, device)
-    begins = [scanned(objective, _begin(objective, start or {})), *(_begin(objective, other) for other in candidate.other_starts())]
+    begins = [
+        scanned(objective, _begin(objective, start or {})),
+        *(_begin(objective, other) for other in candidate.other_starts()),
+    ]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
     objective, best = _with_far_bounds(objective, best)
     return _without(objective, best, _silent_noise(objective, best))
@@ -251,10 +254,10 @@ def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covarian
 def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return the slope of what the restricted likelihood adds, ``(coordinates,)``.
 
-    A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted likelihood
-    adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes are unequal",
-    Biometrika 58, 1971; "Parameter orthogonality and approximate conditional inference", JRSS B 49, 1987). The noise of a
-    step counts in weight units here: relative to the step it would move with the curve.
+    A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted
+    likelihood adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes
+    are unequal", Biometrika 58, 1971; "Parameter orthogonality and approximate conditional inference", JRSS B 49,
+    1987). The noise of a step counts in weight units here: relative to the step it would move with the curve.
     """
     noise = np.array(["noise" in n or n.endswith("_std") for n in objective.names])
     if noise.all() or not noise.any():

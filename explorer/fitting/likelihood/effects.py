@@ -34,10 +34,6 @@ class Cohort:
         found = [f.spread_of(lambda x, f=f: [f.candidate.natural(x)[n] for n in names]) for f in self.fits]
         return np.array([value for value, _ in found]), np.array([cov for _, cov in found])
 
-    def firm(self, name: str) -> np.ndarray:
-        """Tell which devices determine a coordinate, ``(devices,)``."""
-        return np.array([name not in f.held for f in self.fits])
-
     @property
     def readings(self) -> np.ndarray:
         """Readings that count, ``(devices,)``."""
@@ -70,8 +66,8 @@ def _spread(name: str, meaning: str, pooled: Pooled, unit_value: float, unit: st
 class ScalePair(Effect):
     """Scales of both directions: their mean, their asymmetry, and two independent spreads.
 
-    ``s_up = dw (gain + min(ud, 0) + r)``, ``s_down = dw (gain - max(ud, 0) - r)``: half the sum varies with ``gain``, half
-    the difference with ``r``.
+    ``s_up = dw (gain + min(ud, 0) + r)``, ``s_down = dw (gain - max(ud, 0) - r)``: half the sum varies with ``gain``,
+    half the difference with ``r``.
     """
 
     up: str
@@ -86,7 +82,7 @@ class ScalePair(Effect):
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         value, cov = cohort.quantities([self.up, self.down])
         turn = np.array([[0.5, 0.5], [0.5, -0.5]])
-        middle, half = (turn @ value.T)
+        middle, half = turn @ value.T
         variances = np.einsum("qi,nij,qj->nq", turn, cov, turn)
         gain, shift = pool(middle, variances[:, 0]), pool(half, variances[:, 1])
         first = 0 if shift.mean >= 0 else 1
@@ -152,7 +148,7 @@ class Bound(Single):
             found = super().of(Cohort(near), shown)
             missing = len(cohort.fits) - len(near)
             if missing:
-                note = f"{missing} of {len(cohort.fits)} devices do not come near {self.name}; it is the mean of the others"
+                note = f"{missing} of {len(cohort.fits)} devices do not come near {self.name}: mean of the others"
                 found[0] = replace(found[0], note=note)
             return found
         return self._far(cohort, shown)
@@ -189,10 +185,17 @@ class Slope(Effect):
         bound = Bound(self.bound).of(cohort, shown)[0]
         mean = -found.mean * bound.value
         error = np.hypot(bound.value * found.stderr, found.mean * np.nan_to_num(bound.stderr))
-        note = "" if not bound.held else f"holds for {self.bound} = {bound.value:.3g}; only their ratio follows from the data"
+        note = (
+            ""
+            if not bound.held
+            else f"holds for {self.bound} = {bound.value:.3g}; only their ratio follows from the data"
+        )
         made = parameter(self.name, mean, float(error), *shown[self.name], signed=True, freedom=found.freedom)
         meaning = f"absolute spread of {self.name} over devices"
-        return [replace(made, note=made.note or note), _spread(f"{self.name}_dtod", meaning, found, 1 / abs(bound.value))]
+        return [
+            replace(made, note=made.note or note),
+            _spread(f"{self.name}_dtod", meaning, found, 1 / abs(bound.value)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -249,8 +252,9 @@ class Reference(Effect):
         low, high = (np.sqrt(max(together + z * error, 0.0)) for z in (-1.96, 1.96))
         note = "" if low > 0 else "reference_std is not resolved: the bounds of a device do not move together"
         stderr = error / (2 * std) if std > 0 else float(high) / 2
-        return [*made, Parameter("reference_std", float(std), float(stderr), float(low), float(high), "w", meaning, note,
-                                 determined=not note)]  # fmt: skip
+        numbers = (float(std), float(stderr), float(low), float(high))
+        found = Parameter("reference_std", *numbers, "w", meaning, note, determined=not note)
+        return [*made, found]
 
 
 @dataclass(frozen=True)

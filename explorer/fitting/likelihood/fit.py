@@ -13,7 +13,7 @@ from ..errors import refusal
 from ..measured import Measured
 from ..normalise import Normalised
 from . import candidates, verdict
-from .assemble import noise_notes, of_one, of_population, settle, with_noise
+from .assemble import noise_notes, of_one, of_population, settle
 from .candidates.base import Candidate
 from .corrupt import Corrupt, outliers, silent
 from .device_fit import DeviceFit, found
@@ -79,7 +79,8 @@ def prepare(measured: Measured | Normalised, corrupt: str = "exclude") -> Prepar
         if lost:
             sorted_out.append(replace(lost, excluded=corrupt == "exclude"))
         if not lost or corrupt == "keep":
-            kept.append(device), scenes.append(look(device))
+            kept.append(device)
+            scenes.append(look(device))
     _check(normalised, scenes, sorted_out)
     return Prepared(normalised, Bench(kept, scenes), tuple(sorted_out), _hash(normalised))
 
@@ -94,7 +95,7 @@ def _check(normalised: Normalised, scenes: Sequence, found: Sequence[Corrupt]) -
     name = normalised.measured.source_name
     if not scenes:
         why = "; ".join(f"{c.device_id}: {c.reason}" for c in found[:3])
-        raise refusal(f"devices of {name}", 0, f"no device can be fitted ({why})", "at least one that answers to pulses",
+        raise refusal(f"devices of {name}", 0, f"no device can be fitted ({why})", "one that answers to pulses",
                       "Check the direction column, and how many readings there are.")  # fmt: skip
     low, high = min(s.low for s in scenes), max(s.high for s in scenes)
     if not low < 0 < high:
@@ -136,8 +137,8 @@ def fit_response(
     start : dict, optional
         Start values by coordinate of the search (``s_up``, ``w_max``, ...).
     form : dict, optional
-        The form to take instead of the best: ``mult_noise`` (bool) for linear and soft-bounds steps, ``nodes`` (int) for
-        tables.
+        The form to take instead of the best: ``mult_noise`` (bool) for linear and soft-bounds steps, ``nodes`` (int)
+        for tables, ``top`` and ``bottom`` (bool) for hard bounds.
     told : callable
         ``told(share, words)`` is called as the work goes on; what it raises stops the fit.
 
@@ -167,7 +168,9 @@ def fit_response(
     return replace(made, verdict=verdict.of_fit(made))
 
 
-def assembled(cls: type[Candidate], data: Prepared, fits: Sequence[DeviceFit], corrupt: Sequence[Corrupt]) -> ResponseFit:
+def assembled(
+    cls: type[Candidate], data: Prepared, fits: Sequence[DeviceFit], corrupt: Sequence[Corrupt]
+) -> ResponseFit:
     """Return the result of fits that are settled."""
     if len(fits) == 1:
         parameters, covariance = of_one(fits[0])
@@ -216,7 +219,9 @@ def _notes(fits: Sequence[DeviceFit]) -> list[str]:
         notes.append(f"the search did not settle for {len(late)} of {len(fits)} devices ({', '.join(late[:5])})")
     weak = sorted({n for f in fits for n in f.weak})
     if weak:
-        notes.append(f"a combination of {', '.join(weak)} has no effect on the data: their errors are not to be used alone")
+        notes.append(
+            f"a combination of {', '.join(weak)} has no effect on the data: their errors are not to be used alone"
+        )
     return notes
 
 

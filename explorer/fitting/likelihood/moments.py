@@ -113,7 +113,7 @@ class Scene:
         return max(float(steps.step.mean()), 1e-3 * float(np.abs(steps.step).mean()), 1e-6 * self.span)
 
     def hurry(self, way: int) -> float:
-        """Return by how much the first steps of a ramp exceed the mean step: ramps that end on a plateau have a large one."""
+        """Return by how much the first steps of a ramp exceed the mean step: much where ramps end on a plateau."""
         return float(np.clip(self.rise.get(way, 0.0) / self.mean_step(way), 1.0, 100.0))
 
     @property
@@ -140,7 +140,8 @@ def look(device: Observed) -> Scene:
             rows, pulses = np.append(rows[0] - 1, rows), np.append(0, pulses)
         ramp = max(ramp, int(pulses[-1]))
         state, step = _smoothed(pulses.astype(float), r.mean[rows])
-        states[way].append(state), steps[way].append(way * step)
+        states[way].append(state)
+        steps[way].append(way * step)
         noise.append(_noise(pulses.astype(float), r.mean[rows]))
         ends[way].append(_ends(pulses, way * r.mean[rows]))
     return _scene(device, states, steps, noise, ramp, ends)

@@ -119,7 +119,7 @@ class Objective:
         return slope, np.nan_to_num(a @ a.T + 0.5 * b @ b.T)
 
     def bend(self, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the observed information, minus the second derivatives per ``scale``, ``(coordinates, coordinates)``."""
+        """Return the observed information, minus the second derivatives per ``scale``, ``(coordinates, same)``."""
         n, step = u.size, BEND * np.eye(u.size) * scale
         pairs = [(i, j) for i in range(n) for j in range(i)]
         moves = [u, *(u + s for s in step), *(u - s for s in step)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From devices to a population: mean and spread by a random-effects model, apart from the errors of single fits.
 
-``estimate_i ~ N(mu, tau^2 + error_i^2)``: ``tau`` by restricted maximum likelihood, the interval of ``mu`` by Hartung and
-Knapp (Statistics in Medicine 20, 2001, 3875), that of ``tau`` by profiling the generalised Q statistic (Viechtbauer,
-Statistics in Medicine 26, 2007, 37). Formulas in docs/fitting.md.
+``estimate_i ~ N(mu, tau^2 + error_i^2)``: ``tau`` by restricted maximum likelihood, the interval of ``mu`` by Hartung
+and Knapp (Statistics in Medicine 20, 2001, 3875), that of ``tau`` by profiling the generalised Q statistic
+(Viechtbauer, Statistics in Medicine 26, 2007, 37). Formulas in docs/fitting.md.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def pool(estimate: np.ndarray, variance: np.ndarray) -> Pooled:
     n = y.size
     if n < 2:
         mean = float(y[0]) if n else np.nan
-        return Pooled(mean, float(np.sqrt(v[0])) if n else np.nan, np.nan, np.nan, np.nan, np.nan, max(n - 1, 1), np.nan, n)
+        return Pooled(
+            mean, float(np.sqrt(v[0])) if n else np.nan, np.nan, np.nan, np.nan, np.nan, max(n - 1, 1), np.nan, n
+        )
     tau2 = _restricted(y, v)
     weight = 1 / (tau2 + v)
     mean = float(weight @ y / weight.sum())

@@ -181,7 +181,7 @@ def ranked(fits: dict[str, ResponseFit]) -> Ranking:
 
 
 def _place(fit: ResponseFit) -> tuple:
-    """Return what fits are sorted by: AICc to a tenth, then how much is left open, so that of equals the tighter leads."""
+    """Return what fits are sorted by: AICc to a tenth, then how much is left open: of equals the tighter leads."""
     loose = sum(not p.determined for p in fit.parameters.values())
     return round(fit.aicc, 1), bool(fit.twin_of), loose, fit.n_parameters
 

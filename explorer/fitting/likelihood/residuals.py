@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fit leaves over: standardised innovations, how normal and how white they are, and where they have structure."""
+"""What a fit leaves over: standardised innovations, how normal and white they are, and where they have structure."""
 
 from __future__ import annotations
 
@@ -150,4 +150,6 @@ def _structure(direction: int, way: np.ndarray, weight: np.ndarray, z: np.ndarra
     count = np.bincount(place, minlength=BINS)
     mean = np.bincount(place, z, BINS) / count
     variance = np.bincount(place, (z - mean[place]) ** 2, BINS) / np.maximum(count - 1, 1)
-    return Structure(direction, _short(np.bincount(place, w, BINS) / count), count.tolist(), _short(mean), _short(variance))
+    return Structure(
+        direction, _short(np.bincount(place, w, BINS) / count), count.tolist(), _short(mean), _short(variance)
+    )

@@ -97,6 +97,6 @@ NAMES = {"top": "w_max", "bottom": "w_min"}
 
 
 def _bounded(fit: DeviceFit, asked: Sequence[str]) -> DeviceFit:
-    """Return the fit with some hard bounds, from its own start: without bounds the steps are far off where there are any."""
+    """Return the fit with some hard bounds, from its own start: without them the steps are far off."""
     options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
     return fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device)

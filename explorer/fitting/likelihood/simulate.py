@@ -41,7 +41,7 @@ def simulated(fit: ResponseFit, n_devices: int, seed: int, *, posterior: bool) -
     -------
     xarray.Dataset
         ``band (percentile, pulse)`` and ``mean (pulse)`` in weight units, ``measured`` readings along the same pulses,
-        and ``band_value``, ``measured_value`` in the unit of the readings. All devices start where the first reading is.
+        and ``band_value``, ``measured_value`` in the unit of the readings. All devices start at the first reading.
     """
     if n_devices < 2:
         raise refusal("simulate n_devices", n_devices, "must be more than one", "2, 3, ...", "Ask for more.")
@@ -69,7 +69,7 @@ def _read(fit: ResponseFit, values: dict[str, float], n: int, seed: int) -> np.n
 
 
 def readings_of(fit: DeviceFit, seed: int) -> Readings:
-    """Return readings simulated from one device's fit along its own pulses; each trace starts where it was read first."""
+    """Return readings simulated from one device's fit along its pulses; each trace starts where it was read first."""
     x = fit.values()
     noise = np.ones(1) if fit.objective.candidate.own_noise else x["dw_min_std"]
     params = fit.objective.candidate.pack(x, noise)[0]

@@ -109,8 +109,7 @@ def _walk(fit: DeviceFit, i: int, places: np.ndarray, told: Told) -> np.ndarray:
 def _crossing(places: np.ndarray, drop: np.ndarray, way: int) -> float:
     """Return where the loss passes 1.92 on one side of its minimum, by interpolation; infinite if nowhere."""
     k = int(drop.argmin())
-    inside = slice(k, None) if way > 0 else slice(k, None, -1)
-    x, y = (places[inside], drop[inside]) if way > 0 else (places[: k + 1][::-1], drop[: k + 1][::-1])
+    x, y = (places[k:], drop[k:]) if way > 0 else (places[k::-1], drop[k::-1])
     beyond = np.flatnonzero(y > DROP)
     if not beyond.size:
         return way * np.inf
@@ -166,12 +165,9 @@ def bootstrap(
         found, _ = of_one(replace(again, candidate=fit.candidate))
         rows.append([found[name].value for name in names])
     table = np.array(rows)
-    by_name = lambda column: dict(zip(names, np.asarray(column).tolist(), strict=True))  # noqa: E731
     centre = np.array([parameters[name].value for name in names])
-    return Bootstrap(
-        names, table.tolist(), by_name(table.std(0, ddof=1)), by_name(np.percentile(table, 2.5, 0)),
-        by_name(np.percentile(table, 97.5, 0)), by_name(np.median(table, 0) - centre),
-    )  # fmt: skip
+    columns = [table.std(0, ddof=1), *np.percentile(table, (2.5, 97.5), 0), np.median(table, 0) - centre]
+    return Bootstrap(names, table.tolist(), *(dict(zip(names, c.tolist(), strict=True)) for c in columns))
 
 
 def _fitted(measured: Measured | Normalised | Prepared, model: str, told: Told) -> list[DeviceFit]:

@@ -44,14 +44,20 @@ def measured(fit: ResponseFit) -> str:
 
 def _undetermined(fit: ResponseFit) -> str:
     bounds = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
-    others = [p for n, p in fit.parameters.items() if n not in ("w_max", "w_min") and not p.determined and not n.endswith("_dtod")]
+    others = [
+        p
+        for n, p in fit.parameters.items()
+        if n not in ("w_max", "w_min") and not p.determined and not n.endswith("_dtod")
+    ]
     said = []
     if bounds:
         what = "the bounds" if len(bounds) == 2 else bounds[0].name
         said.append(f"{measured(fit)} do not determine {what}: {', '.join(map(_shown, bounds))}; measure from further "
                     "out, with ramps that run on until the steps vanish or stop.")  # fmt: skip
     if others:
-        said.append(f"Not determined: {', '.join(map(_shown, others))}; more pulses, or ramps over a wider range, would.")
+        said.append(
+            f"Not determined: {', '.join(map(_shown, others))}; more pulses, or ramps over a wider range, would."
+        )
     return " ".join(said)
 
 
@@ -74,8 +80,8 @@ def structure(found: Residuals) -> str:
             worst = float(abs(scores[k]))
             larger = scores[k] * s.direction > 0
             said = (
-                f"The {WAYS[s.direction]} steps measured around w = {s.weight[k]:.2f} are {'larger' if larger else 'smaller'} "
-                f"than those of the model ({worst:.0f} standard errors)."
+                f"The {WAYS[s.direction]} steps measured around w = {s.weight[k]:.2f} are "
+                f"{'larger' if larger else 'smaller'} than those of the model ({worst:.0f} standard errors)."
             )
     noise = [(float(np.abs(s.noise_scores).max()), s) for s in found.structure]
     top = max(noise, key=lambda item: item[0], default=(0.0, None))
@@ -83,8 +89,8 @@ def structure(found: Residuals) -> str:
         s = top[1]
         k = int(np.abs(s.noise_scores).argmax())
         said = (
-            f"The noise of {WAYS[s.direction]} steps around w = {s.weight[k]:.2f} is {math.sqrt(s.variance[k]):.2f} times that "
-            f"of the model ({top[0]:.0f} standard errors)."
+            f"The noise of {WAYS[s.direction]} steps around w = {s.weight[k]:.2f} is "
+            f"{math.sqrt(s.variance[k]):.2f} times that of the model ({top[0]:.0f} standard errors)."
         )
     return said
 
@@ -109,7 +115,8 @@ def reason(entry: Entry, best: Entry, fit: ResponseFit, winner: ResponseFit) -> 
     if entry.twin_of:
         return f"the same curves as {entry.twin_of} for one device: a reference only moves the origin"
     if entry.alike:
-        return f"not distinguishable from {best.stem} on these data (AICc {entry.delta_aicc:+.1f}, BIC {entry.delta_bic:+.1f})"
+        differences = f"AICc {entry.delta_aicc:+.1f}, BIC {entry.delta_bic:+.1f}"
+        return f"not distinguishable from {best.stem} on these data ({differences})"
     worse = winner.log_likelihood - fit.log_likelihood
     more = fit.n_parameters - winner.n_parameters
     if worse < entry.delta_aicc / 4:
@@ -164,5 +171,6 @@ def _loose_bounds(alike: Sequence[ResponseFit]) -> str:
     for fit in alike:
         loose = [p for n, p in fit.parameters.items() if n in ("w_max", "w_min") and not p.determined]
         if loose and fit.model.startswith("soft_bounds"):
-            return f"The bounds are not determined: {', '.join(map(_shown, loose))} with {fit.model}; measure from further out. "
+            shown = ", ".join(map(_shown, loose))
+            return f"The bounds are not determined: {shown} with {fit.model}; measure from further out. "
     return ""

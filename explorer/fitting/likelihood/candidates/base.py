@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -167,15 +168,11 @@ def flat(values: Values) -> dict[str, np.ndarray]:
     return found
 
 
-_TEMPLATES: dict[str, np.ndarray] = {}
-
-
+@functools.cache
 def _template(header: str) -> np.ndarray:
-    """Return the default device without spreads as numbers in compiled order, ``(n_params,)``."""
-    if header not in _TEMPLATES:
-        plain = devices.get(header)().nominal().pack()[: len(ops.schema(header)["params"])]
-        _TEMPLATES[header] = plain.astype(float)
-    return _TEMPLATES[header]
+    """Return the default device without spreads as numbers in compiled order, ``(n_params,)``; not to be changed."""
+    plain = devices.get(header)().nominal().pack()[: len(ops.schema(header)["params"])]
+    return plain.astype(float)
 
 
 def step_start(scene: Scene) -> list[Coordinate]:

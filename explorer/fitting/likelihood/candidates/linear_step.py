@@ -59,4 +59,8 @@ class LinearStep(Candidate):
 
     def fixed(self) -> dict[str, float | bool]:
         """Steps may grow: a negative gamma is kept as it is."""
-        return {"allow_increasing": True, "mean_bound_reference": True, "mult_noise": self.options.get("mult_noise", True)}
+        return {
+            "allow_increasing": True,
+            "mean_bound_reference": True,
+            "mult_noise": self.options.get("mult_noise", True),
+        }
