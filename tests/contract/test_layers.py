@@ -33,7 +33,7 @@ ORDER = [
     ("explorer.assessment",),
     # parameters only: what a view is given
     ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state"),
-    ("explorer.views", "explorer.figures"),
+    ("explorer.views", "explorer.figures", "explorer.fit_report"),
     ("explorer.labs",),
     ("explorer", "explorer.serving", "explorer.diagnosis"),
     ("explorer.cli",),
