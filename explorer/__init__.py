@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from explorer.labs.device_lab import DeviceLab
     from explorer.labs.drift_lab import DriftLab
+    from explorer.labs.fit_studio import FitStudio
     from explorer.labs.tile_lab import TileLab
 
-__all__ = ["DeviceLab", "DriftLab", "TileLab"]
+__all__ = ["DeviceLab", "DriftLab", "FitStudio", "TileLab"]
 
 _LABS = {
     "DeviceLab": "explorer.labs.device_lab",
     "DriftLab": "explorer.labs.drift_lab",
+    "FitStudio": "explorer.labs.fit_studio",
     "TileLab": "explorer.labs.tile_lab",
 }
 

@@ -43,6 +43,7 @@ class FitResponse(Experiment):
 
     # fmt: off
     readings = param.String("", doc="Measured readings as text in the long CSV format (Measured.to_csv); or give path.")
+    source_name = param.String("readings", doc="What the result calls readings that are given as text.")
     path = param.String("", doc="A measured file on the machine that runs the fit, in any layout that is recognised.")
     unit = Choice("as the file says", ["as the file says", "S", "mS", "uS", "nS", "A", "1"], source="assumed",
                   doc="Unit of the readings where the file does not say.")
@@ -84,7 +85,7 @@ class FitResponse(Experiment):
         if self.path:
             return read_measured(self.path, unit=unit, read_voltage_v=voltage)
         if self.readings:
-            return read_measured(self.readings.encode(), "readings", unit=unit, read_voltage_v=voltage)
+            return read_measured(self.readings.encode(), self.source_name, unit=unit, read_voltage_v=voltage)
         return _example(self.seed)
 
     def normalised(self) -> Normalised:

@@ -31,6 +31,13 @@ def holds(content: Content) -> bool:
     return content.is_npz or content.is_hdf5
 
 
+def unpacked(content: Content) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name; raises `MeasuredDataError` if it is damaged, too large or no archive."""
+    if not holds(content):
+        raise _refused(content.name, "is no numpy archive and no HDF5 file")
+    return (_npz(content) if content.is_npz else _hdf5(content))[0]
+
+
 def table_of(content: Content) -> Table:
     """Return the arrays of a file as a table; rows count from 1.
 

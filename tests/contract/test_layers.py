@@ -28,7 +28,8 @@ ORDER = [
     ("engine.inference",),
     ("engine.optim",),
     ("engine.recipes",),
-    ("explorer.networks", "explorer.fitting", "explorer.palette", "explorer.durations", "explorer.home"),
+    ("explorer.networks", "explorer.fitting", "explorer.interchange", "explorer.palette", "explorer.durations",
+     "explorer.home"),
     ("explorer.experiments",),
     ("explorer.results", "explorer.assessment"),
     ("explorer.jobs",),
@@ -36,7 +37,7 @@ ORDER = [
     # parameters only: what a view is given
     ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state",
      "explorer.labs.drift_state"),
-    ("explorer.views", "explorer.figures"),
+    ("explorer.views", "explorer.figures", "explorer.fit_report"),
     ("explorer.labs",),
     ("explorer", "explorer.serving", "explorer.diagnosis"),
     ("explorer.cli",),
@@ -47,6 +48,7 @@ GUI = {"panel", "holoviews", "bokeh", "panel_material_ui", "matplotlib"}
 WITHOUT_GUI = (
     "explorer.networks",
     "explorer.fitting",
+    "explorer.interchange",
     "explorer.experiments",
     "explorer.results",
     "explorer.assessment",
