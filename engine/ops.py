@@ -26,6 +26,10 @@ except ImportError as error:  # a source tree on the path that was never built, 
 # Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
 
+# Numbers that the product of one tile on many chips keeps at a time, and the vectors that make it worth while.
+_CACHED = 1 << 16
+_LEAST_ROWS = 32
+
 STREAMS: dict[str, int] = dict(_core.streams())
 SPAN: int = _core.span
 """Columns of a row whose draws a parallel update numbers together."""
@@ -269,19 +273,9 @@ class UpdateJob:
 
     def native(self, first_step: int) -> _core.Update:
         return _core.Update(
-            self.x.data_ptr(),
-            self.d.data_ptr(),
-            self.x.shape[0],
-            self.length.tolist(),
-            self.x_scale.tolist(),
-            self.d_scale.tolist(),
-            first_step,
-            self.kind,
-            self.x_res,
-            self.d_res,
-            self.sto_round,
-            self.negative,
-        )
+            self.x.data_ptr(), self.d.data_ptr(), self.x.shape[0], self.length.tolist(), self.x_scale.tolist(),
+            self.d_scale.tolist(), first_step, self.kind, self.x_res, self.d_res, self.sto_round, self.negative,
+        )  # fmt: skip
 
     def part(self, samples: slice) -> UpdateJob:
         """Return the update of some of the samples."""
@@ -357,28 +351,43 @@ class Product:
     first_step: int
     average: float = 0.0
 
-    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,)."""
+    def __call__(
+        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and the rounds made for each sample (samples,).
+
+        ``clipped``, uint8 of the result's shape, is filled with what the ADC clipped: 1 above, 2 below, 3 both.
+        """
         if on_gpu(x.device):
             from engine.cuda.product import GpuProduct
 
-            return GpuProduct(self, weights, x).run()
-        return self.on_cpu(weights, x)
+            return GpuProduct(self, weights, x, clipped).run()
+        return self.on_cpu(weights, x, clipped)
 
-    def on_cpu(self, weights: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def on_cpu(
+        self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what a call does, by the CPU's kernels; everything lies on the CPU."""
         out, in_ = weights.shape
         y = torch.empty(x.shape[0], in_ if self.transposed else out)
         rounds = torch.ones(x.shape[0], dtype=torch.int32)
-        _core.mvm(self.native(weights, x, y, rounds))
+        _core.mvm(self.native(weights, x, y, rounds, clipped))
         return y, rounds
 
-    def native(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rounds: torch.Tensor) -> _core.Product:
+    def native(
+        self,
+        weights: torch.Tensor,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        rounds: torch.Tensor,
+        clipped: torch.Tensor | None = None,
+    ) -> _core.Product:
         """Return the call and its arrays, wherever they lie."""
         out, in_ = weights.shape
         threads = threads_for(out * in_ * x.shape[0])
         return _core.Product(
-            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(), out, in_, x.shape[0], self.transposed,
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), rounds.data_ptr(),
+            0 if clipped is None else clipped.data_ptr(), out, in_, x.shape[0], self.transposed,
             list(self.params), self.average, self.seed, self.construction_seed, self.first_step, threads,
         )  # fmt: skip
 
@@ -397,3 +406,82 @@ def step(
     native = _core.Tile(stem, params.tolist(), [a.ctypes.data for a in arrays], 0, 0, 1, w.size, 0, 1, 0, 0)
     _core.step(native, w.ctypes.data, float(direction), mean.ctypes.data, spread.ctypes.data)
     return mean, spread
+
+
+
+def device_normals(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
+    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed: normals ``(seeds, rows, count)``."""
+    return _device_draws(keys, rows, count, device, normal=True)
+
+
+def device_uniforms(keys: Sequence[int], rows: int, count: int, device: torch.device = CPU) -> torch.Tensor:
+    """Return the same draws as numbers in (0, 1], ``(seeds, rows, count)``."""
+    return _device_draws(keys, rows, count, device, normal=False)
+
+
+def _device_draws(keys: Sequence[int], rows: int, count: int, device: torch.device, *, normal: bool) -> torch.Tensor:
+    out = torch.empty(len(keys), rows, count, device=device)
+    stream = STREAMS["construction"]
+    if on_gpu(device):
+        _gpu().device_draws(out, keys, stream, normal=normal)
+    else:
+        _core.device_draws(list(keys), stream, rows, count, normal, threads_for(out.numel()), out.data_ptr())
+    return out
+
+
+def drifted_read(
+    programmed: torch.Tensor, nu: torch.Tensor, share: torch.Tensor, drift_log: float, growth: float,
+    keys: Sequence[int] | None,
+) -> torch.Tensor:  # fmt: skip
+    """Return conductances after drift as a read finds them: ``max(0, g exp(-nu L) (1 + q S xi))``.
+
+    ``programmed``, ``nu`` and ``share`` are ``(chip, slices, out, in)``; ``drift_log`` and ``growth`` are L and S;
+    ``keys`` are the chips' seeds of this read, None for a read without noise.
+    """
+    out, stream = torch.empty_like(programmed), STREAMS["construction"]
+    arrays = [a.contiguous() for a in (programmed, nu, share)]
+    if on_gpu(out.device):
+        _gpu().device_read(arrays, drift_log, growth, keys, stream, out)
+        return out
+    chips, slices = out.shape[:2]
+    shape = [chips, slices, out[0, 0].numel()]
+    places = [a.data_ptr() for a in arrays]
+    threads = threads_for(out.numel())
+    _core.device_read(places, drift_log, growth, list(keys or ()), stream, shape, threads, out.data_ptr())
+    return out
+
+
+def chip_products(
+    params: Sequence[float], weights: torch.Tensor, x: torch.Tensor, seeds: Sequence[int],
+    construction_seeds: Sequence[int], first_steps: Sequence[int], average: float = 0.0,
+) -> torch.Tensor:  # fmt: skip
+    """Return the analog products of one tile on several chips, ``(chip, rows, out)``.
+
+    ``weights`` are ``(chip, out, in)``; ``x`` is ``(rows, in)`` for all chips, or ``(chip, rows, in)``. Seeds and the
+    number of the first vector are each chip's own. The bits are those of one product after another.
+    """
+    chips, out, in_ = weights.shape
+    y = torch.empty(chips, x.shape[-2], out, device=x.device)
+    shared = x.dim() == 2
+    if on_gpu(x.device):
+        for k, (seed, lines, first) in enumerate(zip(seeds, construction_seeds, first_steps, strict=True)):
+            y[k] = Product(params, False, seed, lines, first, average)(weights[k], x if shared else x[k])[0]
+        return y
+    if x.shape[-2] == 0:
+        return y
+    native = _core.Product(
+        weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, out, in_, x.shape[-2], False, list(params), average,
+        0, 0, 0, threads_for(chips * out * in_ * x.shape[-2]),
+    )  # fmt: skip
+    _core.mvm_chips(native, shared, list(seeds), list(construction_seeds), list(first_steps), _rows_at_once(out, in_))
+    return y
+
+
+def _rows_at_once(out: int, in_: int) -> int:
+    """Return how many vectors a thread works on at a time: what it keeps of them should stay in its cache."""
+    return max(_LEAST_ROWS, _CACHED // (3 * in_ + 4 * out))
+
+
+def filtered(stem: str, *arguments) -> None:
+    """Run the filter behind a device's likelihood on what `engine.likelihood` has checked."""
+    _core.filter(stem, *arguments)

@@ -52,6 +52,21 @@ def checked(
     return array
 
 
+def check_buffer(
+    array: torch.Tensor, name: str, shape: Mapping[str, int], dtype: torch.dtype, device: torch.device = CPU
+) -> None:
+    """Raise `ShapeError` unless ``array`` can be written in place: shape, dtype, device as said, and contiguous."""
+    fits = isinstance(array, torch.Tensor) and array.is_contiguous() and array.shape == tuple(shape.values())
+    if not fits or array.dtype != dtype or array.device != device:
+        wanted = ", ".join(f"{axis}={n}" for axis, n in shape.items())
+        got = type(array).__name__
+        if isinstance(array, torch.Tensor):
+            got = f"{tuple(array.shape)} {array.dtype} on {array.device}"
+        raise ShapeError(
+            f"{name}: got {got}, expected contiguous ({wanted}) {dtype} on {device}. Make it by torch.empty."
+        )
+
+
 def _is_finite(array: torch.Tensor) -> bool:
     """Whether no entry is NaN or infinite: both show in the smallest and largest, found in one pass."""
     return array.numel() == 0 or all(math.isfinite(end) for end in torch.stack(torch.aminmax(array)).tolist())

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write ``tests/engine/devices/CONFORMANCE.md``: which test proves which numbered statement about devices.
+"""Write the tables of which test proves which numbered statement: ``CONFORMANCE.md`` of devices and of the tile.
 
-Tests say their numbers by ``@pytest.mark.conformance("T19")``; this script reads the marks from the source. Run it
-after marking a test; a test compares the file with what this writes. ``pytest -k T19`` runs the tests of a number.
+Tests say their numbers by ``@pytest.mark.conformance("T19")`` (devices) or ``tile_conformance`` (tile); this script
+reads the marks from the source. Run it after marking a test; a test compares the files with what this writes. ``pytest
+-k T19`` runs the tests of a device's number.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "tests" / "engine" / "devices" / "CONFORMANCE.md"
 STATEMENTS = {
     "T01": "An update moves against the sign of d x; a negative rate reverses it",
     "T02": "One pulse of every class equals its formula",
@@ -86,41 +87,76 @@ see the tests' docstrings and `tests/data`. Written by `python tools/conformance
 """
 
 
-def _numbers(decorators: list[ast.expr]) -> Iterator[str]:
-    """Yield the numbers of ``pytest.mark.conformance(...)`` among the decorators."""
+@dataclass(frozen=True)
+class Table:
+    """Numbered statements and the file that says which tests prove them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mark : str
+        Name of the mark by which tests say their numbers.
+    header : str
+        Its text down to the first row.
+    statements, not_here, notes : mapping
+        By number: what it says, why it has no test, what else is to be said.
+    """
+
+    path: Path
+    mark: str
+    header: str
+    statements: Mapping[str, str]
+    not_here: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def tests_by_number(self) -> dict[str, list[str]]:
+        """Return each number's tests, found in the source of all test files."""
+        found: dict[str, list[str]] = {n: [] for n in self.statements}
+        for path in sorted((ROOT / "tests").rglob("test_*.py")):
+            for number, test in _marks_of(path, self.mark):
+                found.setdefault(number, []).append(test)
+        return found
+
+    def render(self) -> str:
+        """Return the table as Markdown."""
+        rows = []
+        for number, tests in self.tests_by_number().items():
+            notes = [n for n in (self.not_here.get(number), self.notes.get(number)) if n]
+            rows.append(f"| {number} | {self.statements.get(number, '?')} | {'<br>'.join([*tests, *notes])} |")
+        return self.header + "\n".join(rows) + "\n"
+
+
+def _numbers(decorators: list[ast.expr], mark: str) -> Iterator[str]:
+    """Yield the numbers of a mark among the decorators."""
     for call in decorators:
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.conformance":
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == f"pytest.mark.{mark}":
             yield from (a.value for a in call.args)
 
 
-def _marks_of(path: Path) -> Iterator[tuple[str, str]]:
+def _marks_of(path: Path, mark: str) -> Iterator[tuple[str, str]]:
     """Yield (number, test) of one file; a module-wide mark is reported as the file."""
     place = path.relative_to(ROOT / "tests").as_posix()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
-            yield from ((n, f"`{place}`: {node.name}") for n in _numbers(node.decorator_list))
+            yield from ((n, f"`{place}`: {node.name}") for n in _numbers(node.decorator_list, mark))
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
-            yield from ((n, f"`{place}`: all") for n in _numbers([node.value]))
+            yield from ((n, f"`{place}`: all") for n in _numbers([node.value], mark))
 
 
-def tests_by_number() -> dict[str, list[str]]:
-    """Return each number's tests, found in the source of all test files."""
-    found: dict[str, list[str]] = {n: [] for n in STATEMENTS}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for number, test in _marks_of(path):
-            found.setdefault(number, []).append(test)
-    return found
+DEVICES = Table(
+    ROOT / "tests" / "engine" / "devices" / "CONFORMANCE.md", "conformance", HEADER, STATEMENTS, NOT_HERE, PARTLY
+)
 
 
-def render() -> str:
-    """Return the table as Markdown."""
-    rows = []
-    for number, tests in tests_by_number().items():
-        notes = [n for n in (NOT_HERE.get(number), PARTLY.get(number)) if n]
-        rows.append(f"| {number} | {STATEMENTS.get(number, '?')} | {'<br>'.join([*tests, *notes])} |")
-    return HEADER + "\n".join(rows) + "\n"
+def tables() -> list[Table]:
+    """Return all tables."""
+    import tile_conformance
+
+    return [DEVICES, tile_conformance.TABLE]
 
 
 if __name__ == "__main__":
-    TABLE.write_text(render(), encoding="utf-8")
-    print(f"wrote {TABLE.relative_to(ROOT)}")
+    for table in tables():
+        table.path.write_text(table.render(), encoding="utf-8")
+        print(f"wrote {table.path.relative_to(ROOT)}")

@@ -4,13 +4,17 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 // A namespace of its own: these copies are for the bindings' checks, the kernels have theirs.
 #define OHM_ISA bindings
+#include "core/chip_ops.h"
+#include "core/mvm_plan.h"
 #include "core/ops.h"
 #include "core/periphery.h"
 #include "core/product_job.h"
@@ -33,6 +37,10 @@ std::map<std::string, TileOps>& tile_ops() {
   static std::map<std::string, TileOps> table;
   return table;
 }
+std::map<std::string, ChipOps>& chip_ops() {
+  static std::map<std::string, ChipOps> table;
+  return table;
+}
 std::string& isa_in_use() {
   static std::string isa = "portable";
   return isa;
@@ -40,10 +48,10 @@ std::string& isa_in_use() {
 
 bool cpu_has(const std::string& isa) {
 #if defined(__x86_64__)
-  if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  if (isa == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
   if (isa == "avx512")
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
 #endif
   return isa == "portable";
 }
@@ -208,7 +216,7 @@ struct UpdateScratch {
     words = (longest + 31) / 32;
     mask_words = OHM_NS::mask_words(in);
     levels.resize(threads * OHM_NS::level_words(longest));
-    x_mask.resize(trains ? u.samples * longest * mask_words : 0), d_train.resize(trains ? u.samples * words * out : 0);
+    x_mask.resize(u.samples * (1 + (trains ? longest : 0)) * mask_words), d_train.resize(trains ? u.samples * words * out : 0);
     x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
   }
   UpdateJob job(const Update& u) {
@@ -312,20 +320,51 @@ void step(const Tile& tile, Address w, float direction, Address mean, Address sp
   device(tile.stem).step(tile.view(cells), floats(w), direction, mutable_floats(mean), mutable_floats(spread));
 }
 
+// A trace and the sets to judge by it: addresses in the order of FilterJob, those of results 0 where not wanted.
+void filter(const std::string& stem, i64 rows, const std::vector<Address>& trace, i64 sets, i64 params_each,
+            const std::vector<Address>& given, const std::vector<Address>& results) {
+  auto doubles = [](Address at) { return reinterpret_cast<double*>(at); };
+  FilterJob job{rows,
+                reinterpret_cast<const i32*>(trace[0]),
+                reinterpret_cast<const i32*>(trace[1]),
+                doubles(trace[2]),
+                doubles(trace[3]),
+                reinterpret_cast<const i8*>(trace[4]),
+                reinterpret_cast<const i8*>(trace[5]),
+                sets,
+                params_each,
+                floats(given[0]),
+                doubles(given[1]),
+                doubles(given[2]),
+                doubles(results[0]),
+                doubles(results[1]),
+                doubles(results[2]),
+                doubles(results[3]),
+                doubles(results[4])};
+  py::gil_scoped_release free_python;
+  device(stem).filter(job);
+}
+
+// Memory that is written before it is read, and not cleared.
+template <class T>
+std::unique_ptr<T[]> uncleared(i64 count) {
+  return std::unique_ptr<T[]>(new T[count]);
+}
+
 // The buffers of one product.
 struct MvmScratch {
-  std::vector<float> inputs, sums, matrix, factors, lines, scales;
-  std::vector<i64> active;
-  std::vector<u32> beyond;
+  std::unique_ptr<float[]> blocks, matrices, factors, lines, scales;
+  std::unique_ptr<i64[]> active;
+  std::unique_ptr<u32[]> beyond;
 
-  // Matrices only where weights have to be changed for a product: they are the largest part.
-  MvmScratch(i64 n, i64 m, i64 samples, const OHM_NS::PeripheryParams& p)
-      : inputs(3 * samples * n), sums(4 * samples * m), lines(3 * m), scales(2 * samples), active(samples),
-        beyond(samples) {
-    const bool changed = p.ir_drop > 0.0f || (p.w_noise > 0.0f && (i32)p.w_noise_type != OHM_NS::kAdditiveConstant);
-    matrix.resize(changed ? n * m : 0);
-    factors.resize(p.w_read_asymmetry_dtod > 0.0f ? n * m : 0);
-  }
+  MvmScratch(const OHM_NS::MvmPlan& plan, i64 samples)
+      : blocks(uncleared<float>(plan.workers * plan.worker_floats())),
+        matrices(uncleared<float>(plan.matrices() * plan.n * plan.m)),
+        factors(uncleared<float>(plan.factors ? plan.n * plan.m : 0)),
+        lines(uncleared<float>(3 * plan.m)),
+        scales(uncleared<float>(2 * samples)),
+        active(uncleared<i64>(samples)),
+        beyond(uncleared<u32>(samples)) {}
 };
 
 MvmStreams mvm_streams(bool transposed) {
@@ -337,7 +376,7 @@ MvmStreams mvm_streams(bool transposed) {
 
 // A product as Python hands it over.
 struct Product {
-  Address weights, x, y, rounds;
+  Address weights, x, y, rounds, clipped;
   i64 out, in, samples;
   bool transposed;
   std::vector<float> params;
@@ -346,18 +385,67 @@ struct Product {
   int threads;
 };
 
+MvmJob mvm_job(const Product& p, MvmScratch& s) {
+  return {floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
+          mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
+          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, s.blocks.get(), s.matrices.get(),
+          s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
+          s.beyond.get()};
+}
+
 void mvm(const Product& p) {
   const TileOps& ops = tile_ops().at(isa_in_use());
   py::gil_scoped_release release;
   const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
-  MvmScratch s(n, m, p.samples, OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data()));
-  float *inputs = s.inputs.data(), *sums = s.sums.data();
-  ops.mvm({floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
-           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), p.seed, p.construction_seed, p.first_step,
-           mvm_streams(p.transposed), p.threads, inputs, inputs + p.samples * n, inputs + 2 * p.samples * n, sums,
-           sums + p.samples * m, sums + 2 * p.samples * m, sums + 3 * p.samples * m, s.matrix.data(),
-           s.factors.data(), s.lines.data(),
-           s.scales.data(), s.scales.data() + p.samples, s.active.data(), s.beyond.data()});
+  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
+  MvmScratch s(OHM_NS::plan_of(n, m, p.samples, p.threads, periphery), p.samples);
+  ops.mvm(mvm_job(p, s));
+}
+
+// One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
+// out). A thread takes one chip and so many samples that what it works on stays in its cache.
+void mvm_chips(const Product& p, bool shared_x, const std::vector<u64>& seeds, const std::vector<u64>& lines,
+               const std::vector<u64>& first_steps, i64 part) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
+  const i64 chips = (i64)seeds.size(), parts = (p.samples + part - 1) / part;
+  auto plan = OHM_NS::plan_of(p.in, p.out, part, 1, periphery);
+  plan.block = std::max(plan.block, OHM_NS::kBlockVectors);  // the last part may be cut into other blocks
+#pragma omp parallel num_threads(p.threads)
+  {
+    MvmScratch scratch(plan, part);
+#pragma omp for schedule(static)
+    for (i64 item = 0; item < chips * parts; ++item) {
+      const i64 chip = item / parts, first = item % parts * part;
+      Product own = p;
+      own.samples = p.samples - first < part ? p.samples - first : part;
+      own.weights += chip * p.out * p.in * sizeof(float);
+      own.x += ((shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
+      own.y += (chip * p.samples + first) * p.out * sizeof(float);
+      own.seed = seeds[chip], own.construction_seed = lines[chip], own.first_step = first_steps[chip] + (u64)first;
+      own.rounds = own.clipped = 0, own.threads = 1;
+      ops.mvm(mvm_job(own, scratch));
+    }
+  }
+}
+
+// Draws of the devices of several chips, (chips, rows, count).
+void device_draws(const std::vector<u64>& seeds, u32 stream, i64 rows, i64 count, bool normal, int threads,
+                  Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.draw({seeds.data(), (i64)seeds.size(), rows, count, stream, normal, threads}, mutable_floats(to));
+}
+
+// Devices (chips, slices, count) after drift as a read finds them; without seeds a read without noise.
+void device_read(const std::array<Address, 3>& arrays, float drift_log, float growth, const std::vector<u64>& seeds,
+                 u32 stream, const std::array<i64, 3>& shape, int threads, Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.read({floats(arrays[0]), floats(arrays[1]), floats(arrays[2]), drift_log, growth,
+            seeds.empty() ? nullptr : seeds.data(), shape[0], shape[1], shape[2], stream, threads},
+           mutable_floats(to));
 }
 
 // Addresses of one activation's arrays, in the order of ProductPhase.
@@ -372,7 +460,8 @@ ProductPhase phase_of(const PhaseAddresses& a) {
 py::bytes product_record(const Product& p, const std::array<Address, 6>& a, i64 rows, u32 round,
                          const std::array<PhaseAddresses, 2>& phases) {
   const i64 n = p.transposed ? p.out : p.in, m = p.transposed ? p.in : p.out;
-  return bytes_of(ProductJob{floats(p.x), mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), mutable_floats(a[0]),
+  return bytes_of(ProductJob{floats(p.x), mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds),
+                             reinterpret_cast<u8*>(p.clipped), mutable_floats(a[0]),
                              mutable_floats(a[1]), reinterpret_cast<const i64*>(a[2]), reinterpret_cast<u32*>(a[3]),
                              mutable_floats(a[4]), mutable_floats(a[5]), n, m, rows, p.seed, p.construction_seed,
                              p.first_step, mvm_streams(p.transposed), p.average, round, p.transposed,
@@ -431,8 +520,8 @@ py::dict streams() {
 double maths(const std::string& name, float v) {
   if (name == "log") return OHM_NS::natural_log(v);
   if (name == "exp") return OHM_NS::exponential(v);
-  if (name == "sin") return OHM_NS::sin_cos(v).sin;
-  if (name == "cos") return OHM_NS::sin_cos(v).cos;
+  if (name == "sin") return OHM_NS::sin_cos_eighth(v).sin;
+  if (name == "cos") return OHM_NS::sin_cos_eighth(v).cos;
   if (name == "round") return OHM_NS::rounded(v);
   throw py::key_error(name);
 }
@@ -440,6 +529,7 @@ double maths(const std::string& name, float v) {
 }  // namespace
 
 void ohm_ops::add_device(const DeviceOps& ops) { devices()[ops.stem][ops.isa] = ops; }
+void ohm_ops::add_chip_ops(const ChipOps& ops) { chip_ops()[ops.isa] = ops; }
 void ohm_ops::add_tile_ops(const TileOps& ops) { tile_ops()[ops.isa] = ops; }
 
 PYBIND11_MODULE(_core, m) {
@@ -459,11 +549,11 @@ PYBIND11_MODULE(_core, m) {
         return Update{x, d, samples, length, x_scale, d_scale, first_step, kind, x_res, d_res, sto_round, negative};
       }));
   py::class_<Product>(m, "Product")
-      .def(py::init([](Address weights, Address x, Address y, Address rounds, i64 out, i64 in, i64 samples,
-                       bool transposed, std::vector<float> params, float average, u64 seed, u64 construction_seed,
+      .def(py::init([](Address weights, Address x, Address y, Address rounds, Address clipped, i64 out, i64 in,
+                       i64 samples, bool transposed, std::vector<float> params, float average, u64 seed, u64 construction_seed,
                        u64 first_step, int threads) {
-        return Product{weights, x,       y,    rounds,            out,        in,     samples, transposed,
-                       params,  average, seed, construction_seed, first_step, threads};
+        return Product{weights,    x,      y,       rounds, clipped,           out,        in,     samples,
+                       transposed, params, average, seed,   construction_seed, first_step, threads};
       }));
   py::class_<Time>(m, "Time")
       .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
@@ -502,6 +592,10 @@ PYBIND11_MODULE(_core, m) {
   m.def("product_record", &product_record);
   m.def("periphery_record", &periphery_record);
   m.def("step", &step);
+  m.def("filter", &filter);
   m.def("mvm", &mvm);
+  m.def("mvm_chips", &mvm_chips);
+  m.def("device_draws", &device_draws);
+  m.def("device_read", &device_read);
   m.def("outer", &outer);
 }

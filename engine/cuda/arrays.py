@@ -239,6 +239,28 @@ def element_draws(
     return out
 
 
+def device_draws(out: torch.Tensor, seeds: Sequence[int], stream: int, *, normal: bool) -> None:
+    """Fill ``(seeds, rows, count)`` with draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed."""
+    rows, count = out.shape[1:]
+    for place, seed in enumerate(seeds):
+        for block in range(-(-rows // 4)):
+            drawn = element_draws(out.device, seed, stream, 0, count, block, normal=normal)
+            wanted = out[place, 4 * block : 4 * block + 4]
+            wanted.copy_(drawn[: len(wanted)])
+
+
+def device_read(
+    arrays: Sequence[torch.Tensor], drift_log: float, growth: float, seeds: Sequence[int] | None, stream: int,
+    out: torch.Tensor,
+) -> None:  # fmt: skip
+    """Fill ``out`` (chip, slices, out, in) with what a read finds; `engine.ops.drifted_read`."""
+    slices, count = out.shape[1], out[0, 0].numel()
+    for chip in range(len(out)):
+        given = [*(pointer(a[chip]) for a in arrays), f32(drift_log), f32(growth), u64(seeds[chip] if seeds else 0)]
+        given += [u32(stream), i64(slices), i64(count), u32(int(bool(seeds))), pointer(out[chip])]
+        start(out.device, common_program(), "ohm_read", slices * count, given)
+
+
 def checked_device(torch_device: str | torch.device) -> torch.device:
     """Return a device of torch with its index; refuses what is neither the CPU nor a GPU that can be used.
 

@@ -111,6 +111,8 @@ class GpuProduct:
         ``(out, in)`` float32 on the GPU.
     x : torch.Tensor
         ``(samples, n)`` float32 there.
+    clipped : torch.Tensor, optional
+        ``(samples, m)`` uint8 there, filled with what the ADC clipped.
 
     Attributes
     ----------
@@ -120,8 +122,8 @@ class GpuProduct:
         ``(samples,)`` int32, there too.
     """
 
-    def __init__(self, call: ops.Product, weights: torch.Tensor, x: torch.Tensor):
-        self.call, self.weights, self.x, self.device = call, weights, x, x.device
+    def __init__(self, call: ops.Product, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None):
+        self.call, self.weights, self.x, self.device, self.clipped = call, weights, x, x.device, clipped
         self.samples, self.n = x.shape
         self.m = weights.shape[1 if call.transposed else 0]
         packed = np.asarray(call.params, np.float32).tolist()
@@ -137,6 +139,8 @@ class GpuProduct:
     def run(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute, and return outputs and rounds."""
         if self.io["is_perfect"] > 0:
+            if self.clipped is not None:
+                self.clipped.zero_()
             return self._multiply(self.weights, self.x).mul_(self.io["out_scale"]), self.rounds
         self._draw_lines()
         active, rows, number = None, self.samples, 0
@@ -231,7 +235,7 @@ class GpuProduct:
         held = (self._scale, self._reduction, active, self._again, self._lines, self._kappa)
         places = [p.addresses() for p in phases]
         places += [[0] * 7] * (2 - len(places))
-        native = self.call.native(self.weights, self.x, self.y, self.rounds)
+        native = self.call.native(self.weights, self.x, self.y, self.rounds, self.clipped)
         return ops.record("product", native, [_address(a) for a in held], rows, number, places)
 
     def _new(self, *shape: int) -> torch.Tensor:

@@ -8,6 +8,8 @@ from engine.nn.checkpoint import analog_layers, load_state
 from engine.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
 from engine.nn.convert import convert, to_digital
 from engine.nn.core import AnalogCore
+from engine.nn.distillation import distillation_loss
+from engine.nn.hardware_aware import HardwareAware
 from engine.nn.linear import AnalogLinear
 from engine.nn.recurrent import AnalogGRU, AnalogLSTM, AnalogRNN
 from engine.nn.remap import WeightClip, WeightRemap
@@ -28,6 +30,7 @@ __all__ = [
     "AnalogRNN",
     "AnalogRNNCell",
     "ConversionReport",
+    "HardwareAware",
     "LayerCost",
     "Summary",
     "WeightClip",
@@ -36,6 +39,7 @@ __all__ = [
     "calibrate",
     "conversion_report",
     "convert",
+    "distillation_loss",
     "load_state",
     "summary",
     "to_digital",

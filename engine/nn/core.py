@@ -49,6 +49,9 @@ class AnalogCore(LastingLayer):
     watch: Callable[[AnalogCore, Block, torch.Tensor], None] | None = None
     """While set, products are exact and this is shown the inputs of every tile (`engine.nn.calibrate`)."""
 
+    programmed: Callable[[AnalogCore, int, int, torch.Tensor], torch.Tensor] | None = None
+    """While set, it makes the products of the tile at a row and column of the grid (`engine.inference`)."""
+
     def __init__(
         self,
         in_features: int,
@@ -247,12 +250,15 @@ class AnalogCore(LastingLayer):
         if self.watch is not None:
             self.watch(self, block, x)
             return self._exact(weight, block, x)
+        if self.programmed is not None:
+            return self._on_chips(block, x)
         weight.tile.training = self.training  # running means of the periphery rest in evaluation
         scale = self._scale(block)
         if self._mapping.weight_scaling_lr_compensation:
             weight.rate_scale = 1 / scale.mean().item()
         r, ranges = self._range(block, x)
-        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges))
+        masks = self._mapping.mask_clipped_output_gradient
+        y = TileProduct.apply(x, weight, r, Wiring(scale, weight.rate_scale, block.bias_line, ranges, masks))
         learned = self._learned(block)
         return y if learned is None else y * learned
 
@@ -260,6 +266,14 @@ class AnalogCore(LastingLayer):
         """Return a tile's outputs without periphery."""
         wiring = Wiring(self._scale(block), bias_line=block.bias_line)
         y = wiring.output(wiring.lines(x, None) @ weight.tile.weights.T, None)
+        learned = self._learned(block)
+        return y if learned is None else y * learned
+
+    def _on_chips(self, block: Block, x: torch.Tensor) -> torch.Tensor:
+        """Return a tile's outputs as a programmed network has them: scales, ranges and bias line are the layer's."""
+        wiring = Wiring(self._scale(block), bias_line=block.bias_line)
+        r = None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
+        y = wiring.output(self.programmed(self, block.row, block.column, wiring.lines(x, r)), r)
         learned = self._learned(block)
         return y if learned is None else y * learned
 

@@ -4,28 +4,43 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from engine.errors import StateError
+from engine.errors import ParameterError, StateError, say
 from engine.tiles import InputRangeParameters, Tile
 
 
 class AnalogWeight(torch.nn.Parameter):
-    """The weights of a tile as a torch parameter: shares the tile's memory, is changed only by pulses.
+    """The weights of a tile as a torch parameter: shares the tile's memory.
 
-    Its ``grad`` stays None. The samples of the backward pass wait in ``pending`` for `engine.optim.AnalogSGD`, which
-    multiplies the learning rate by ``rate_scale`` (1 unless the mapping compensates for its scale).
+    Pulses change it: its ``grad`` stays None, and the samples of the backward pass wait in ``pending`` for
+    `engine.optim.AnalogSGD`, which multiplies the learning rate by ``rate_scale`` (1 unless the mapping compensates for
+    its scale). With ``config.update.pulse_type`` ``"none_but_gradient"`` it has a gradient like any other parameter,
+    in such units that a step of plain SGD moves the logical weights as in a digital layer.
+
+    Attributes
+    ----------
+    perturbed : callable, optional
+        From the number of vectors to what they are multiplied by in place of the weights, ``(out, in)`` or
+        ``(vectors, out, in)``, or None: hardware-aware training sets it (`engine.nn.HardwareAware`).
     """
 
     tile: Tile
     pending: list[tuple[torch.Tensor, torch.Tensor]]
     rate_scale: float
+    perturbed: Callable[[int], torch.Tensor | None] | None
 
     def __new__(cls, tile: Tile) -> AnalogWeight:
+        if tile.follows_gradient and tile.device.pulsed:
+            raise ParameterError(
+                say("TileConfig.update.pulse_type", "none_but_gradient", f"does not fit {tile.device.stem()}",
+                    "devices without pulses: ideal, floating_point", "Use engine.devices.ideal.Ideal().")
+            )  # fmt: skip
         weight = super().__new__(cls, tile.weights, requires_grad=True)
-        weight.tile, weight.pending, weight.rate_scale = tile, [], 1.0
+        weight.tile, weight.pending, weight.rate_scale, weight.perturbed = tile, [], 1.0, None
         return weight
 
     def __deepcopy__(self, memo) -> AnalogWeight:
@@ -59,12 +74,22 @@ class Wiring:
         The last column of the tile is the bias, driven with 1.
     ranges : InputRangeParameters, optional
         How the gradient of the input range is formed; None while it is not trained.
+    masks_clipped : bool
+        Outputs that the ADC clipped pass no gradient.
     """
 
     scale: torch.Tensor | None = None
     rate_scale: float = 1.0
     bias_line: bool = False
     ranges: InputRangeParameters | None = None
+    masks_clipped: bool = True
+
+    def flags(self, tile: Tile, x: torch.Tensor) -> torch.Tensor | None:
+        """Return a buffer ``(batch, out)`` for what the ADC clips, where the backward pass will ask for it."""
+        asked = self.masks_clipped or (self.ranges is not None and self.ranges.manage_output_clipping)
+        if not asked or not tile.clips:
+            return None
+        return torch.empty(len(x), tile.out_features, dtype=torch.uint8, device=x.device)
 
     def lines(self, x: torch.Tensor, r: torch.Tensor | None) -> torch.Tensor:
         """Return what the tile's columns are driven with, ``(batch, in)``, for inputs and their range."""
@@ -97,30 +122,51 @@ class TileProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: torch.Tensor, weight: AnalogWeight, r: torch.Tensor | None, wiring: Wiring) -> torch.Tensor:
         ctx.weight, ctx.wiring = weight, wiring
-        ctx.save_for_backward(x, r)
-        return wiring.output(weight.tile.forward(wiring.lines(x, r)), r)
+        ctx.used = None if weight.perturbed is None else weight.perturbed(len(x))
+        clipped = wiring.flags(weight.tile, x) if any(ctx.needs_input_grad) else None
+        y = _forward(weight.tile, wiring.lines(x, r), ctx.used, clipped)
+        ctx.save_for_backward(x, r, clipped if clipped is not None and clipped.any() else None)
+        return wiring.output(y, r)
 
     @staticmethod
     def backward(ctx, d: torch.Tensor):
-        x, r = ctx.saved_tensors
+        x, r, clipped = ctx.saved_tensors
         weight, wiring = ctx.weight, ctx.wiring
-        d = d.contiguous()
+        d = d.contiguous() if clipped is None or not wiring.masks_clipped else d.masked_fill(clipped > 0, 0.0)
+        g_weight = None
         if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
-            weight.pending.append((wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()))
+            lines, delta = wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()
+            if weight.tile.follows_gradient:
+                g_weight = delta.T @ lines * weight.rate_scale
+            else:
+                weight.pending.append((lines, delta))
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None
         if not ctx.needs_input_grad[0] and not trains_range:
-            return None, None, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
-        g = weight.tile.backward(wiring.read_delta(d))
+            return None, g_weight, torch.zeros_like(r) if ctx.needs_input_grad[2] else None, None
+        g = _backward(weight.tile, wiring.read_delta(d), ctx.used)
         g = g[:, :-1] if wiring.bias_line else g
         if r is None:
-            return g, None, None, None
-        g_range = wiring.ranges.gradient(x, g, r, _codes(weight.tile)) if trains_range else torch.zeros_like(r)
-        return g.masked_fill(x.abs() > r, 0.0), None, g_range, None
+            return g, g_weight, None, None
+        inside = 1.0 if clipped is None else 1 - (clipped > 0).double().mean().item()
+        codes = weight.tile.input_codes
+        g_range = wiring.ranges.gradient(x, g, r, codes, inside) if trains_range else torch.zeros_like(r)
+        return g.masked_fill(x.abs() > r, 0.0), g_weight, g_range, None
 
 
-def _codes(tile: Tile) -> float:
-    """Return the codes of the input converter from zero to its bound; infinity where it does not round."""
-    io = tile.config.forward
-    if io.is_perfect or io.inp_res == 0 or io.inp_bound == 0:
-        return float("inf")
-    return (io.inp_res if io.inp_res > 1 else 1 / io.inp_res) / 2
+def _forward(
+    tile: Tile, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None
+) -> torch.Tensor:
+    """Return a tile's products with its weights, with others, or with others for each vector; fill the flags."""
+    if weights is None or weights.dim() == 2:
+        return tile.forward(v, weights, clipped=clipped)
+    flags = [None] * len(v) if clipped is None else clipped.split(1)
+    return torch.cat(
+        [tile.forward(row[None], own, clipped=flag) for row, own, flag in zip(v, weights, flags, strict=True)]
+    )
+
+
+def _backward(tile: Tile, d: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Return the transposed products with the weights that the forward pass used."""
+    if weights is None or weights.dim() == 2:
+        return tile.backward(d, weights)
+    return torch.cat([tile.backward(row[None], own) for row, own in zip(d, weights, strict=True)])

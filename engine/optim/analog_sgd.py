@@ -45,7 +45,7 @@ class AnalogSGD(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for p in group["params"]:
-                if isinstance(p, AnalogWeight):
+                if isinstance(p, AnalogWeight) and not p.tile.follows_gradient:
                     _pulse(p, group["lr"])
                 elif p.grad is not None:
                     p.add_(p.grad, alpha=-group["lr"])

@@ -22,7 +22,6 @@ PARTS: dict[str, type[Model]] = {
     "mapping": MappingParameters,
     "input_range": InputRangeParameters,
 }
-_LATER = ("mapping", "input_range")  # saved configurations may lack them: they were made with what is the default now
 
 
 @dataclass
@@ -85,8 +84,8 @@ class TileConfig:
 
 
 def _completed(data: dict[str, Any]) -> dict[str, Any]:
-    """Return saved values with the defaults of parts that did not exist when they were saved."""
-    return {name: PARTS[name]().values() for name in _LATER} | data
+    """Return saved values with the defaults of what did not exist when they were saved: those change nothing."""
+    return data | {name: cls().values() | data.get(name, {}) for name, cls in PARTS.items()}
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

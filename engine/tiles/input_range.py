@@ -37,6 +37,11 @@ class InputRangeParameters(Model):
     input_min_percentage = Quantity(0.95, bounds=(0, 1), inclusive_bounds=(False, True), softbounds=(0.5, 1),
                                     group="Input range", source=_SOURCE,
                                     doc="Share of inputs inside the range above which it shrinks.")
+    manage_output_clipping = Flag(False, group="Input range", source=_SOURCE,
+                                  doc="The range grows where the ADC clips too many outputs.")
+    output_min_percentage = Quantity(0.95, bounds=(0, 1), inclusive_bounds=(False, True), softbounds=(0.5, 1),
+                                     group="Input range", source=_SOURCE,
+                                     doc="Share of outputs inside the ADC's bounds below which it grows.")
     gradient_scale = Quantity(1.0, bounds=(0, None), softbounds=(0.1, 10), group="Input range", source=_SOURCE,
                               doc="Factor on the gradient from clipped inputs.")
     gradient_relative = Flag(True, group="Input range", source=_SOURCE,
@@ -59,7 +64,9 @@ class InputRangeParameters(Model):
             return value, batches
         return (batches * value + self.init_std_alpha * spread) / (batches + 1), batches + 1
 
-    def gradient(self, x: torch.Tensor, g: torch.Tensor, r: torch.Tensor, per_bound: float) -> torch.Tensor:
+    def gradient(
+        self, x: torch.Tensor, g: torch.Tensor, r: torch.Tensor, per_bound: float, inside: float = 1.0
+    ) -> torch.Tensor:
         """Return the gradient of the loss with respect to the range, a scalar.
 
         Parameters
@@ -70,15 +77,18 @@ class InputRangeParameters(Model):
             The range, a scalar.
         per_bound : float
             Codes of the converter from zero to its bound, for ``lsq``; infinity for none.
+        inside : float
+            Share of the tile's outputs that the ADC did not clip, for ``manage_output_clipping``.
         """
         above, below = g[x >= r], g[x <= -r]
         if self.range_gradient == "one_sided":
             above, below = above.clamp(max=0), below.clamp(min=0)
         total = above.sum() - below.sum()
         if self.range_gradient == "lsq" and per_bound != float("inf"):
-            inside = x.abs() < r
-            v = x[inside] / r
-            total = total + (g[inside] * (torch.round(v * per_bound) / per_bound - v)).sum()
+            within = x.abs() < r
+            v = x[within] / r
+            total = total + (g[within] * (torch.round(v * per_bound) / per_bound - v)).sum()
         total = total * self.gradient_scale * (r if self.gradient_relative else 1.0)
         shrinks = (x.abs() < r).float().mean() > self.input_min_percentage
-        return total + self.decay * r * shrinks
+        grows = (1 - inside) * r if self.manage_output_clipping and inside < self.output_min_percentage else 0.0
+        return total + self.decay * r * shrinks - grows

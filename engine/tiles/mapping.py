@@ -38,6 +38,8 @@ class MappingParameters(Model):
                                   doc="One learned factor for each output instead of one for each tile.")
     digital_bias = Flag(True, group="Bias", source=_SOURCE,
                         doc="Off: the bias is a column of the tile, whose input is driven with 1.")
+    mask_clipped_output_gradient = Flag(True, group="Gradient", source=_SOURCE + ", where it cannot be turned off",
+                                        doc="Outputs that the ADC clipped pass no gradient, to inputs or weights.")
     max_input_size = Quantity(0, bounds=(0, None), softbounds=(0, 1024), integer=True, unit="lines", group="Size",
                               source=_UNSPLIT, doc="Most inputs of one tile; larger layers are split; 0 sets no limit.")
     max_output_size = Quantity(0, bounds=(0, None), softbounds=(0, 1024), integer=True, unit="lines", group="Size",

@@ -126,6 +126,13 @@ class IOParameters(Model):
                 )
             )
 
+    @property
+    def input_codes(self) -> float:
+        """Codes of the DAC from zero to its bound; infinity where it does not round."""
+        if self.is_perfect or self.inp_res == 0 or self.inp_bound == 0:
+            return float("inf")
+        return (self.inp_res if self.inp_res > 1 else 1 / self.inp_res) / 2
+
     def moved_average(self, average: float, v: torch.Tensor) -> float:
         """Return the running mean of the largest inputs after one more batch; it starts at its first positive value."""
         new = v.abs().amax(1).cpu().double().mean().item()  # one order of summation wherever v lies

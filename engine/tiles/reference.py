@@ -82,12 +82,51 @@ def analog_product(
     rounds : torch.Tensor
         ``(samples,)`` int, products made for each vector.
     """
+    full = full_product(
+        weights, x, io, transposed=transposed, seed=seed, construction_seed=construction_seed,
+        first_step=first_step, average=average,
+    )  # fmt: skip
+    return full.y, full.rounds
+
+
+@dataclass
+class FullProduct:
+    """A product and what its converters did.
+
+    Attributes
+    ----------
+    y, rounds
+        As `analog_product` gives them.
+    clipped : torch.Tensor
+        ``(samples, out)`` uint8: 1 where an output lay above the ADC's bound in the last round, 2 below, 3 both.
+    """
+
+    y: torch.Tensor
+    rounds: torch.Tensor
+    clipped: torch.Tensor
+
+
+def full_product(
+    weights: torch.Tensor,
+    x: torch.Tensor,
+    io: IOParameters,
+    *,
+    transposed: bool = False,
+    seed: int = 0,
+    construction_seed: int = 0,
+    first_step: int = 0,
+    average: float = 0.0,
+) -> FullProduct:
+    """Return what `analog_product` gives, and which outputs the ADC clipped; same parameters."""
     draws = Draws(seed, construction_seed, first_step, "backward" if transposed else "forward")
     array = _Array(io, weights.double(), draws, transposed)
     rows = [array.vector(row, sample, average) for sample, row in enumerate(x.double())]
     outputs = weights.shape[1] if transposed else weights.shape[0]
-    y = torch.stack([row for row, _ in rows]) if rows else torch.empty(0, outputs, dtype=torch.float64)
-    return y, torch.tensor([rounds for _, rounds in rows], dtype=torch.int32)
+    if not rows:
+        nothing = torch.empty(0, outputs, dtype=torch.float64)
+        return FullProduct(nothing, torch.empty(0, dtype=torch.int32), nothing.to(torch.uint8))
+    y, rounds, clipped = zip(*rows, strict=True)
+    return FullProduct(torch.stack(y), torch.tensor(rounds, dtype=torch.int32), torch.stack(clipped))
 
 
 def step_of(bound: float, resolution: float) -> float:
@@ -126,19 +165,19 @@ class _Array:
         asymmetry = 1 + io.w_read_asymmetry_dtod * self.draws.devices(self.weights.shape)
         self.negative = self.facing * (asymmetry.T if self.transposed else asymmetry)
 
-    def vector(self, x: torch.Tensor, sample: int, average: float) -> tuple[torch.Tensor, int]:
-        """Return one output vector and the rounds it took."""
-        io = self.io
+    def vector(self, x: torch.Tensor, sample: int, average: float) -> tuple[torch.Tensor, int, torch.Tensor]:
+        """Return one output vector, the rounds it took, and what was clipped in the last one."""
+        io, nothing = self.io, torch.zeros(self.count, dtype=torch.uint8)
         if io.is_perfect:
-            return io.out_scale * (self.facing @ x), 1
+            return io.out_scale * (self.facing @ x), 1, nothing
         alpha, reduction, rounds = self.scale(x, average), 1.0, 0
         if alpha <= 0:
-            return torch.zeros(self.count, dtype=torch.float64), 0
+            return torch.zeros(self.count, dtype=torch.float64), 0, nothing
         while True:
-            y, beyond = self.product(self.to_array(x / (alpha * reduction), sample, rounds), sample, rounds)
+            y, clipped = self.product(self.to_array(x / (alpha * reduction), sample, rounds), sample, rounds)
             rounds += 1
-            if not beyond or not self.may_repeat(reduction):
-                return y * io.out_scale * alpha * reduction, rounds
+            if not self.is_hit(clipped) or not self.may_repeat(reduction):
+                return y * io.out_scale * alpha * reduction, rounds, clipped
             worst = io.bound_management == "iterative_worst_case" and rounds == 1
             if worst and io.noise_management not in ("none", "abs_max_np_sum"):
                 alpha = self.np_sum(x)
@@ -190,7 +229,11 @@ class _Array:
     def limited(v: torch.Tensor, bound: float) -> torch.Tensor:
         return v.clamp(-bound, bound) if bound > 0 else v
 
-    def product(self, z: torch.Tensor, sample: int, turn: int) -> tuple[torch.Tensor, bool]:
+    def is_hit(self, clipped: torch.Tensor) -> bool:
+        """Whether one of the outputs asks for smaller inputs."""
+        return bool((clipped & (3 if self.io.bm_test_negative_bound else 1)).any())
+
+    def product(self, z: torch.Tensor, sample: int, turn: int) -> tuple[torch.Tensor, torch.Tensor]:
         if self.io.mv_type == "one_pass":
             return self.finish(self.activate(self.facing, z, sample, 2 * turn), sample, 2 * turn)
         low = self.activate(self.negative, z.clamp(max=0), sample, 2 * turn)
@@ -198,7 +241,7 @@ class _Array:
         if self.io.mv_type == "pos_neg_separate":
             return self.finish(low + high, sample, 2 * turn)
         (low, one), (high, other) = self.finish(low, sample, 2 * turn), self.finish(high, sample, 2 * turn + 1)
-        return low + high, one or other
+        return low + high, one | other
 
     def activate(self, a: torch.Tensor, z: torch.Tensor, sample: int, block: int) -> torch.Tensor:
         u = self.after_columns(self.after_wires(a @ z, a, z), z)
@@ -234,7 +277,7 @@ class _Array:
         power = 0.5 if kind == "pcm_read" else self.io.w_noise_power
         return (a.abs() ** (2 * power) @ z**2).sqrt()
 
-    def finish(self, u: torch.Tensor, sample: int, block: int) -> tuple[torch.Tensor, bool]:
+    def finish(self, u: torch.Tensor, sample: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:
         io = self.io
         if io.out_nonlinearity or io.r_series:
             u = self.kappa * u / (1 + (self.bend * u).abs())
@@ -248,6 +291,5 @@ class _Array:
             beyond = code * step > bound * (1 + 1e-9), code * step < -bound * (1 + 1e-9)
             u = code * step
         else:
-            beyond = (u > bound, u < -bound) if bound > 0 else (torch.zeros(1), torch.zeros(1))
-        hit = beyond[0].any() or (io.bm_test_negative_bound and beyond[1].any())
-        return self.limited(u, bound), bool(hit)
+            beyond = (u > bound, u < -bound) if bound > 0 else 2 * (torch.zeros_like(u, dtype=torch.bool),)
+        return self.limited(u, bound), beyond[0].to(torch.uint8) + 2 * beyond[1].to(torch.uint8)

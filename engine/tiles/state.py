@@ -14,6 +14,10 @@ from engine.tiles.config import TileConfig
 from engine.tiles.temporal import TemporalTile
 
 _FORMAT = 2
+AVERAGES = ("forward", "backward", "read_columns", "read_rows")
+"""Products that may keep a running mean of their inputs."""
+COUNTERS = (*AVERAGES, "update", "pulse", "set", "time")
+"""Streams of draws that a tile keeps its place in. A state may lack those that came later: they stand at the start."""
 
 
 class LastingTile(TemporalTile):
@@ -28,6 +32,22 @@ class LastingTile(TemporalTile):
     _granularity: float
     _steps: dict[str, int]
     _averages: dict[str, float]
+
+    def _advance(self, stream: str, steps: int) -> int:
+        """Return where a stream stands, and move it on."""
+        first = self._steps[stream]
+        self._steps[stream] += steps
+        return first
+
+    @property
+    def follows_gradient(self) -> bool:
+        """Whether an optimizer of torch changes the weights, instead of pulses."""
+        return self._config.update.pulse_type == "none_but_gradient"
+
+    def _join_states(self) -> None:
+        """Let what pulses act on and what a read sees be one memory, where an optimizer writes to it."""
+        if self.follows_gradient:
+            self._arrays.hidden = self._arrays.apparent
 
     @property
     def torch_device(self) -> torch.device:
@@ -109,8 +129,8 @@ class LastingTile(TemporalTile):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.seed, self.construction_seed = state["seed"], state["construction_seed"]
-        self._steps = dict(state["steps"])
-        self._averages = dict(state["averages"])
+        self._steps = dict.fromkeys(COUNTERS, 0) | state["steps"]
+        self._averages = dict.fromkeys(AVERAGES, 0.0) | state["averages"]
         self.hidden.copy_(state["hidden"])
         self.weights.copy_(state["apparent"])
         self._place(state | {"hidden": self.hidden, "apparent": self.weights}, self.torch_device)
@@ -120,6 +140,7 @@ class LastingTile(TemporalTile):
         cells = {n: state["cells"][n].to(where, copy=True) for n in self.device.cell_names()}
         held = state["hidden"].to(where), state["apparent"].to(where)
         self._arrays = self.device.arrays_of(cells, *held, self.seed, self.construction_seed)
+        self._join_states()
         if state["counters"]:
             self._arrays.counters = tuple(c.to(where, copy=True) for c in state["counters"])
         self._restore_time(state["time"])

@@ -16,13 +16,13 @@ from engine.devices.base import Device
 from engine.errors import ParameterError, ShapeError, StateError, say
 from engine.quantity import Model
 from engine.rng import checked_seed
-from engine.shapes import checked
+from engine.shapes import check_buffer, checked
 from engine.tiles.config import PARTS, TileConfig
 from engine.tiles.periphery import IOParameters
-from engine.tiles.state import LastingTile
+from engine.tiles.reads import ReadableTile
+from engine.tiles.state import AVERAGES, COUNTERS
 from engine.tiles.update import UpdateParameters, checked_rate
 
-_COUNTERS = ("forward", "backward", "update", "pulse", "set", "time")
 _MAX_CROSSPOINTS = 2**32  # the element number is one word of the generator's counter
 
 
@@ -33,7 +33,7 @@ class PulseTrace(NamedTuple):
     apparent: torch.Tensor
 
 
-class Tile(LastingTile):
+class Tile(ReadableTile):
     """An analog array of ``out_features`` rows and ``in_features`` columns with one device at each crosspoint.
 
     Parameters
@@ -111,13 +111,14 @@ class Tile(LastingTile):
             self.seed if construction_seed is None else checked_seed(construction_seed, "Tile.construction_seed")
         )
         self._granularity = self.device.granularity
-        self._steps = dict.fromkeys(_COUNTERS, 0)
+        self._steps = dict.fromkeys(COUNTERS, 0)
         self.training = True
-        self._averages = {"forward": 0.0, "backward": 0.0}
+        self._averages = dict.fromkeys(AVERAGES, 0.0)
         self._packs: dict[str, tuple[TileConfig, list[float]]] = {}
         self.rounds = torch.ones(0, dtype=torch.int32)
         where = checked_device(torch_device)
         self._arrays = self.device.arrays(out_features, in_features, self.seed, self.construction_seed, where)
+        self._join_states()
         if count_pulses:
             self._arrays.counters = tuple(torch.zeros_like(self.hidden, dtype=torch.int32) for _ in range(2))
         self.set_weights(torch.zeros_like(self.hidden))
@@ -143,6 +144,17 @@ class Tile(LastingTile):
     def device(self) -> Device:
         """The device model."""
         return self._config.device
+
+    @property
+    def clips(self) -> bool:
+        """Whether the ADC of the forward product has a bound."""
+        io = self._config.forward
+        return io.out_bound > 0 and not io.is_perfect
+
+    @property
+    def input_codes(self) -> float:
+        """Codes of the DAC of the forward product from zero to its bound; infinity where it does not round."""
+        return self._config.forward.input_codes
 
     @property
     def weights(self) -> torch.Tensor:
@@ -183,13 +195,20 @@ class Tile(LastingTile):
         shape = {"out": self.out_features, "in": self.in_features}
         self._arrays.write(self._checked(weights, "weights", shape), self._advance("set", 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, weights: torch.Tensor | None = None, *, clipped: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the analog product ``W x`` for each row of ``x``.
 
         Parameters
         ----------
         x : torch.Tensor
             ``(batch, in)`` float32, input units.
+        weights : torch.Tensor, optional
+            ``(out, in)`` float32, multiplied by in place of the devices' states: a perturbed copy of them.
+        clipped : torch.Tensor, optional
+            ``(batch, out)`` uint8 where the tile lives. It is filled with what the ADC clipped in the last round: 1
+            beyond the upper bound, 2 beyond the lower one, 3 both (in two phases), 0 neither.
 
         Returns
         -------
@@ -201,11 +220,15 @@ class Tile(LastingTile):
         ShapeError
             Wrong shape, dtype or device, NaN or infinity.
         """
-        return self._product("forward", self._checked(x, "x", {"batch": None, "in": self.in_features}))
+        x = self._checked(x, "x", {"batch": None, "in": self.in_features})
+        if clipped is not None:
+            shape = {"batch": x.shape[0], "out": self.out_features}
+            check_buffer(clipped, "clipped", shape, torch.uint8, self.torch_device)
+        return self._product("forward", x, weights, clipped)
 
-    def backward(self, d: torch.Tensor) -> torch.Tensor:
-        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; raises as `forward`."""
-        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}))
+    def backward(self, d: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the transposed analog product ``W^T d``: ``(batch, out) -> (batch, in)``; as `forward` otherwise."""
+        return self._product("backward", self._checked(d, "d", {"batch": None, "out": self.out_features}), weights)
 
     def update(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
         """Change the weights by pulses, on average by ``-lr d^T x``, one sample after the other.
@@ -293,13 +316,20 @@ class Tile(LastingTile):
         twin.load_state_dict(copy.copy(self.state_dict()))
         return twin
 
-    def _product(self, way: str, v: torch.Tensor) -> torch.Tensor:
+    def _product(
+        self, way: str, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if weights is None:
+            weights = self.weights
+        else:
+            weights = self._checked(weights, "weights", {"out": self.out_features, "in": self.in_features})
         io: IOParameters = getattr(self._config, way)
         if io.noise_management == "average_abs_max" and self.training and v.shape[0]:
             self._averages[way] = io.moved_average(self._averages[way], v)
         params, first = self._packed(way), self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
-        y, self.rounds = ops.Product(params, way == "backward", *seeds, first, self._averages[way])(self.weights, v)
+        call = ops.Product(params, way == "backward", *seeds, first, self._averages[way])
+        y, self.rounds = call(weights, v, clipped)
         return y
 
     def _packed(self, way: str) -> list[float]:
@@ -309,11 +339,6 @@ class Tile(LastingTile):
             packed = getattr(self._config, way).pack(forward=way == "forward")
             self._packs[way] = self._config, packed
         return packed
-
-    def _advance(self, stream: str, steps: int) -> int:
-        first = self._steps[stream]
-        self._steps[stream] += steps
-        return first
 
     def _checked(self, array: torch.Tensor, name: str, shape: dict[str, int | None]) -> torch.Tensor:
         return checked(array, name, shape, self.torch_device)

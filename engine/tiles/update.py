@@ -30,6 +30,7 @@ PULSE_TYPES = (
     "deterministic_implicit",
     "none",
     "none_with_device",
+    "none_but_gradient",
 )
 _KINDS = {"stochastic_compressed": 0, "stochastic": 0, "mean_count": 1, "deterministic_implicit": 2}
 _LONGEST = 1 << 15  # slots of a train; a longer one only costs memory
@@ -40,8 +41,9 @@ class UpdateParameters(Model):
 
     # fmt: off
     pulse_type = Choice("stochastic_compressed", PULSE_TYPES, group="Update", source=_SOURCE,
-                        doc="Random trains (in one pass, or positive and negative apart), a deterministic count, or "
-                            "arithmetic without and with the devices' bounds.")
+                        doc="Random trains (in one pass, or positive and negative apart), a deterministic count, "
+                            "arithmetic without and with the devices' bounds, or a gradient that any optimizer of torch "
+                            "follows.")
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
     fixed_bl = Flag(True, group="Update", source=_SOURCE,

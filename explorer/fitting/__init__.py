@@ -3,8 +3,10 @@
 
 from .errors import MeasuredDataError
 from .fit import fit, guess
-from .measured import Measured, Summary, read_measured
+from .likelihood import Parameter, Ranking, ResponseFit, fit_response, rank_models
+from .measured import Measured, Summary, read_columns, read_measured
 from .normalise import Normalised
+from .rejects import Rejected
 from .result import Estimate, FitCurve, FitResult
 from .source import MAX_BYTES, check_size
 from .trace import Trace
@@ -17,10 +19,17 @@ __all__ = [
     "Measured",
     "MeasuredDataError",
     "Normalised",
+    "Parameter",
+    "Ranking",
+    "ResponseFit",
+    "Rejected",
     "Summary",
     "Trace",
     "check_size",
     "fit",
+    "fit_response",
     "guess",
+    "rank_models",
+    "read_columns",
     "read_measured",
 ]

@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from . import units
+from . import arrays, units
+from .bridge import bridged
 from .checks import check_traces
 from .errors import refusal
 from .formats import Options, long, recognise
+from .formats.long import Long
 from .normalise import Normalised, normalise
-from .source import Source, load
-from .table import read_table
+from .rejects import Rejected, Rejects
+from .roles import apply
+from .source import Content, Source, load, text_of
+from .table import Table
+from .text_table import read_table
 from .trace import DOWN, UP, Trace
 
 
@@ -66,6 +72,10 @@ class Measured:
         What is legal but worth knowing: stuck traces, a missing unit, columns left out.
     format_name : str
         The layout the file was recognised as.
+    rejected : tuple of Rejected
+        Rows that were left out, in the order of the file.
+    sha256 : str
+        Hash of the file; of a merged measurement, of the hashes of its files.
     """
 
     traces: tuple[Trace, ...]
@@ -73,6 +83,8 @@ class Measured:
     source_name: str
     warnings: tuple[str, ...] = ()
     format_name: str = ""
+    rejected: tuple[Rejected, ...] = ()
+    sha256: str = ""
 
     @property
     def good_traces(self) -> tuple[Trace, ...]:
@@ -142,7 +154,10 @@ class Measured:
         notes = [f"{name} is not in every merged file and was left out" for name in lost]
         notes += [w for part in parts for w in part.warnings if "count as stuck" not in w]
         name = name or " + ".join(part.source_name for part in parts)
-        return _checked(traces, self.unit, name, notes, "merged")
+        rejected = tuple(row for part in parts for row in part.rejected)
+        told = hashlib.sha256(" ".join(part.sha256 for part in parts).encode()).hexdigest()
+        merged_ = _checked(traces, self.unit, name, notes, "merged")
+        return replace(merged_, rejected=rejected, sha256=told if others else self.sha256)
 
     def to_csv(self) -> str:
         """Return the readings as CSV text in the long format; reading it gives the same numbers."""
@@ -196,21 +211,32 @@ def read_measured(
     unit: str | None = None,
     read_voltage_v: float | None = None,
     directions: int | Sequence[int] | None = None,
+    columns: Mapping[str, str | int] | None = None,
+    bad_rows: str = "refuse",
+    told: Callable[[float], None] | None = None,
 ) -> Measured:
     """Read and check a measured file of any known layout (see `explorer.fitting.formats`).
 
     Parameters
     ----------
     source : path, bytes or file-like
-        At most `explorer.fitting.source.MAX_BYTES`; a ``str`` is a path.
+        Text, a numpy archive (.npz), or HDF5; at most `explorer.fitting.source.MAX_BYTES`; a ``str`` is a path.
     name : str
         What messages call the file.
     unit : str, optional
-        Unit of the readings where the file does not say: S, mS, uS, nS, A (with ``read_voltage_v``), 1.
+        Unit of the readings where the file does not say, see `explorer.fitting.units.ALLOWED`; a current needs
+        ``read_voltage_v``, 1 is a plain number.
     read_voltage_v : float, optional
         Read voltage in V; readings in A become siemens.
     directions : int or sequence of int, optional
         +1 or -1 for column layouts whose direction is not told by name or trend.
+    columns : dict of str to str or int, optional
+        Which column means what (`explorer.fitting.roles.apply`); by default their names tell.
+    bad_rows : str
+        ``refuse`` raises at the first row that breaks a rule; ``list`` leaves such rows out and lists them in
+        `Measured.rejected`. Their pulses count for the reading after them (`explorer.fitting.bridge`).
+    told : callable, optional
+        Takes the share of a text file that has been read, 0..1, now and then.
 
     Raises
     ------
@@ -223,16 +249,63 @@ def read_measured(
     Readings are converted to siemens on the way in. Where neither file nor caller names a unit the
     readings are plain numbers (unit 1), and a warning says so.
     """
-    text, name = load(source, name)
-    table = read_table(text, name)
-    layout = recognise(table)
+    content = load(source, name)
+    table = _table(content, _rejects(bad_rows), told)
+    total = table.rows.size + len(table.rejects or ())
+    layout = recognise(table) if columns is None else Long()
+    if columns is not None:
+        table = apply(table, columns)
+    unit = unit or table.said.get("unit")
+    if read_voltage_v is None and "read_voltage_v" in table.said:
+        read_voltage_v = _said_volts(table)
     reading = layout.read(table, Options(unit, read_voltage_v, directions))
-    notes = [*table.notes, *reading.warnings]
-    traces, si = reading.traces, reading.unit
-    if si is None:
-        told = units.checked(unit, "unit") if unit is not None else units.NUMBER
-        factor, si = units.scale_to_si(told, read_voltage_v, "unit")
-        traces = [trace.with_values(trace.value * factor) for trace in traces]
-        if unit is None:
-            notes.append("the file names no unit; its readings count as plain numbers (unit 1)")
-    return _checked(traces, si, name, notes, layout.title)
+    traces, bridges = (reading.traces, []) if table.rejects is None else bridged(reading.traces)
+    if table.rejects is not None:
+        table.rejects.check_share(total, content.name)
+    notes = [*table.notes, *reading.warnings, *bridges]
+    traces, si = reading_in_si(traces, reading.unit, unit, read_voltage_v, notes)
+    measured = _checked(traces, si, content.name, notes, layout.title)
+    return replace(measured, rejected=tuple(table.rejects or ()), sha256=content.sha256)
+
+
+def reading_in_si(traces, si: str | None, unit: str | None, read_voltage_v: float | None, notes: list[str]):
+    """Return traces in SI and their unit, where the file itself did not name it; adds to ``notes``."""
+    if si is not None:
+        return traces, si
+    told = units.checked(unit, "unit") if unit is not None else units.NUMBER
+    convert, si = units.to_si(told, read_voltage_v, "unit")
+    if unit is None:
+        notes.append("the file names no unit; its readings count as plain numbers (unit 1)")
+    return [trace.with_values(convert(trace.value)) for trace in traces], si
+
+
+def read_columns(source: Source, name: str = "") -> Table:
+    """Return the first rows of a file as they stand there, for a preview and a choice of columns.
+
+    Raises
+    ------
+    MeasuredDataError
+        If it is no table at all.
+    """
+    content = load(source, name)
+    return arrays.table_of(content) if arrays.holds(content) else read_table(text_of(content).head(), Rejects())
+
+
+def _table(content: Content, rejects: Rejects | None, told: Callable[[float], None] | None) -> Table:
+    if arrays.holds(content):
+        return replace(arrays.table_of(content), rejects=rejects)
+    return read_table(text_of(content), rejects, told)
+
+
+def _rejects(bad_rows: str) -> Rejects | None:
+    if bad_rows not in ("refuse", "list"):
+        raise refusal("bad_rows", bad_rows, "is not known", "refuse, list", "Choose one of these.")
+    return Rejects() if bad_rows == "list" else None
+
+
+def _said_volts(table: Table) -> float:
+    try:
+        return float(table.said["read_voltage_v"])
+    except ValueError as error:
+        subject, said = f"read_voltage_v in a comment of {table.source}", table.said["read_voltage_v"]
+        raise refusal(subject, said, "must be a number", "volts, such as 0.1", "Correct it.") from error

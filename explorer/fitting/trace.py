@@ -11,6 +11,9 @@ import numpy as np
 UP, DOWN, READ = 1, -1, 0
 """Directions of a row: an up pulse, a down pulse, a read without a pulse."""
 
+UNKNOWN = 127
+"""Direction of a row whose own was rejected; only on the way in, before `explorer.fitting.bridge`."""
+
 DIRECTION_NAMES = {UP: "up", DOWN: "down"}
 
 

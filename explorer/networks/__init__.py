@@ -7,9 +7,10 @@ import importlib
 import pkgutil
 
 from engine.errors import ParameterError, near_miss
-from explorer.networks.base import Network, ScoredNetwork, Split
+from explorer.networks import from_file
+from explorer.networks.base import Exam, Network, ScoredNetwork, Split
 
-__all__ = ["Network", "ScoredNetwork", "Split", "get", "get_scored", "names", "scored_names"]
+__all__ = ["Exam", "Network", "ScoredNetwork", "Split", "find", "get", "get_scored", "names", "scored_names"]
 
 
 def _discover() -> dict[str, ScoredNetwork]:
@@ -58,6 +59,17 @@ def get_scored(name: str) -> ScoredNetwork:
         If there is none of that name; near misses are named.
     """
     return _find(name, scored_names())
+
+
+def find(text: str) -> ScoredNetwork:
+    """Return a network of the gallery by its name, or the user's own by ``file.py:name``.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    return from_file.network(text) if from_file.is_file(text) else get_scored(text)
 
 
 def _find(name: str, known: list[str]) -> ScoredNetwork:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from explorer.networks.base import ScoredNetwork
+from explorer.networks.base import Exam, ScoredNetwork, spaced
 from explorer.networks.packages import CREPE
 
 RATE_HZ, FRAME = 16_000, 1024
@@ -75,13 +76,17 @@ class Crepe(ScoredNetwork):
         """Return the first four tones."""
         return (tones()[0][:4],)
 
-    def score(self, model: nn.Module) -> float:
-        """Return the share of tones that are heard rightly."""
+    def exam(self, samples: int = 0, batch: int = 0) -> Exam:
+        """Return tones, and how to find the share of them that is heard rightly."""
         frames, hertz = tones()
-        with torch.no_grad():
-            heard = torch.cat([pitch(model(part)) for part in frames.split(_BATCH)])
-        wrong = 1200 * (heard / hertz).log2().abs()
-        return (wrong <= _RIGHT_CENTS).double().mean().item()
+        chosen = spaced(len(hertz), samples)
+
+        def judge(outputs: Sequence[torch.Tensor]) -> float:
+            heard = torch.cat([pitch(part) for part in outputs])
+            wrong = 1200 * (heard / hertz[chosen]).log2().abs()
+            return (wrong <= _RIGHT_CENTS).double().mean().item()
+
+        return Exam(frames[chosen].split(batch or _BATCH), judge)
 
 
 def _packaged(kept: dict[str, torch.Tensor], name: str) -> torch.Tensor:

@@ -27,6 +27,7 @@ class LenetFashion(Network):
 
     name = "lenet-fashion"
     title = "LeNet on Fashion-MNIST"
+    chance = 0.1
     digital_score = 0.9149
     score_tolerance = 0.001  # ten of 10,000 images
 
@@ -44,6 +45,7 @@ class LenetMnist(Network):
 
     name = "lenet-mnist"
     title = "LeNet on MNIST-5k"
+    chance = 0.1
     digital_score = 0.983
     score_tolerance = 0.002  # two of 1,000 images
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
 from explorer.networks import safetensors
-from explorer.networks.base import ScoredNetwork
+from explorer.networks.base import Exam, ScoredNetwork, spaced
 from explorer.networks.packages import MINILM, WORDSIM_353
 from explorer.networks.wordpiece import WordPiece
 
@@ -107,17 +108,31 @@ class MiniLM(ScoredNetwork):
         words, _, _ = _pairs()
         return (next(iter(_by_length(words).values()))[1][:32],)
 
-    def score(self, model: nn.Module) -> float:
-        """Return Spearman's correlation; each word passes the model once, with words of the same length."""
+    def exam(self, samples: int = 0, batch: int = 0) -> Exam:
+        """Return the words, those of one length together, and Spearman's correlation over the pairs (the samples)."""
         from scipy.stats import spearmanr
 
         words, pairs, judged = _pairs()
-        vectors = torch.zeros(len(words), _WIDTH)
-        with torch.no_grad():
-            for places, tokens in _by_length(words).values():
-                vectors[places] = model(tokens)
-        cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(-1)
-        return float(spearmanr(cosines.numpy(), judged).statistic)
+        chosen = spaced(len(pairs), samples)
+        asked = set(pairs[chosen].flatten().tolist())
+        groups = [part for group in _by_length(words).values() for part in _parts(*group, asked, batch)]
+
+        def judge(outputs: Sequence[torch.Tensor]) -> float:
+            vectors = torch.zeros(len(words), _WIDTH)
+            for (places, _), found in zip(groups, outputs, strict=True):
+                vectors[places] = found
+            cosines = (vectors[pairs[chosen, 0]] * vectors[pairs[chosen, 1]]).sum(-1)
+            return float(spearmanr(cosines.numpy(), [judged[k] for k in chosen.tolist()]).statistic)
+
+        return Exam([tokens for _, tokens in groups], judge)
+
+
+def _parts(places: torch.Tensor, tokens: torch.Tensor, asked: set[int], batch: int) -> Iterator[tuple]:
+    """Yield places and tokens of the words that are asked for, so many at a time."""
+    wanted = torch.tensor([place in asked for place in places.tolist()])
+    places, tokens = places[wanted], tokens[wanted]
+    if len(places):
+        yield from zip(places.split(batch or len(places)), tokens.split(batch or len(places)), strict=True)
 
 
 def _renamed(name: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ import panel as pn
 from panel.viewable import Viewable, Viewer
 
 from engine.errors import OhmscapeError
-from explorer.fitting import MAX_BYTES
 from explorer.fitting.ramps import usable_ramps
 from explorer.fitting.units import ALLOWED, CURRENT
 from explorer.labs.state import DeviceState
@@ -23,7 +22,8 @@ from explorer.views.measured_plot import MeasuredPlot
 from explorer.views.number_box import NumberBox
 from explorer.views.upload import Upload
 
-LIMIT_MB = MAX_BYTES // 1_000_000
+LIMIT_MB = 50
+"""Largest sum of files here; the fit studio takes larger ones and shows how far it has read."""
 _AS_TOLD = "as the file says"
 _SUBTITLE = "Pulse responses from the lab: checked, mapped to weights, laid over the model, fitted."
 

@@ -39,7 +39,7 @@ def test_command_line_of_one_row_gives_that_row():
 
 def test_command_line_without_words_runs_every_operation():
     assert parsed([]).op == operations.names()
-    assert {"update", "response", "mvm", "construct", "memory"} <= set(operations.names())
+    assert {"update", "response", "forward", "backward", "construct", "memory"} <= set(operations.names())
 
 
 @pytest.mark.parametrize("name", operations.names())

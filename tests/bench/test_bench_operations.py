@@ -17,7 +17,7 @@ from bench.operations.update import COINCIDENCES, Update
 from bench.peer import Peer
 from engine import devices, ops
 from engine.errors import ParameterError
-from engine.tiles import Tile
+from engine.tiles import IOParameters, Tile
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_peer.py")))
 
@@ -47,7 +47,7 @@ def test_timed_operation_repeats_with_new_noise_from_the_same_start(op):
         one.prepare(repetition)
         one.call()
         results.append(one.result().copy())
-    assert not np.array_equal(*results) or op == "mvm"  # its first variant is the perfect product
+    assert not np.array_equal(*results)
     assert all(way.shape == results[0].shape for way in one.directions().values())
 
 
@@ -80,11 +80,31 @@ def test_update_verify_sees_a_kernel_that_is_five_percent_off(monkeypatch):
         Update.verify()
 
 
-def test_mvm_verify_sees_a_wrong_product(monkeypatch):
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_product_verify_sees_a_wrong_product(way, monkeypatch):
     plain = ops.Product.__call__
     monkeypatch.setattr(ops.Product, "__call__", lambda *args: (plain(*args)[0] * 1.001, None))
-    with pytest.raises(WrongAnswer, match="mvm"):
-        operations.get("mvm").verify()
+    with pytest.raises(WrongAnswer, match=way):
+        operations.get(way).verify()
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_product_verify_sees_noise_that_is_too_small(way, monkeypatch):
+    plain = IOParameters.pack
+    smaller = lambda io, **how: plain(io.copy(out_noise=0.058) if io.out_noise else io, **how)  # noqa: E731
+    monkeypatch.setattr(IOParameters, "pack", smaller)
+    with pytest.raises(WrongAnswer, match=f"{way}: noise"):
+        operations.get(way).verify()
+
+
+def test_product_variants_differ_in_how_often_vectors_are_repeated():
+    rounds = {}
+    for variant in ("default", "default, repeated"):
+        one = small("forward", shape=(512, 512), batch=8, variant=variant)
+        one.call()
+        rounds[variant] = one.facts()["rounds"]
+    assert rounds["default"] == 1
+    assert rounds["default, repeated"] > 1.2
 
 
 def test_response_ends_where_a_pulse_by_pulse_run_ends():

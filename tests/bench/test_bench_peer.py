@@ -89,7 +89,7 @@ def test_cell_arrays_hold_every_value_the_peer_asks_for():
         ("update", "soft_bounds_reference", "sparse"),
         ("update", "reram_exp_hfo2_2018", "dense"),
         ("response", "soft_bounds", "up and down"),
-        ("mvm", "ideal", "default forward"),
+        ("forward", "ideal", "default"),
         ("construct", "linear_step", "new chip"),
     ],
 )

@@ -26,7 +26,7 @@ ORDER = [
     ("engine.tiles",),
     ("engine.nn",),
     ("engine.optim",),
-    ("explorer.networks", "explorer.fitting", "explorer.palette"),
+    ("explorer.networks", "explorer.fitting", "explorer.palette", "explorer.durations"),
     ("explorer.experiments",),
     ("explorer.results", "explorer.assessment"),
     ("explorer.jobs",),

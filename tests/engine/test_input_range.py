@@ -238,6 +238,53 @@ def test_output_that_no_converter_clipped_passes_its_gradient():
     torch.testing.assert_close(x.grad, torch.full((1, 4), 1.1), rtol=1e-5, atol=1e-5)
 
 
+CLIPS = IOParameters(out_noise=0.0, out_bound=2.0, bound_management="none", inp_res=0.0, out_res=0.0)
+
+
+def clipping(**mapping) -> AnalogLinear:
+    """Two outputs of ten and one; the first is beyond the bound of 2 for inputs of one."""
+    config = configured(TileConfig(Ideal(), CLIPS, IOParameters(is_perfect=True)), **mapping)
+    return layer_of(config, torch.tensor([[1.0] * 10, [0.1] * 10]))
+
+
+@pytest.mark.tile_conformance("T59")
+@pytest.mark.parametrize(("masks", "gradient"), [(True, 0.1), (False, 1.1)])
+def test_output_that_the_converter_clipped_passes_no_gradient(masks, gradient):
+    """An input of 0.2 has the value y = 0.4 at the ADC's end, far below the bound of 2; aihwkit passes the gradient."""
+    layer = clipping(mask_clipped_output_gradient=masks)
+    x = torch.full((1, 10), 0.2, requires_grad=True)
+    y = layer(x)
+    torch.testing.assert_close(y.detach(), torch.tensor([[0.4, 0.2]]))
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.full((1, 10), gradient))
+    waits = layer.weight.pending[0][1]
+    torch.testing.assert_close(waits, torch.tensor([[0.0 if masks else 1.0, 1.0]]))
+
+
+def test_mask_follows_the_last_round_of_managed_bounds():
+    """Repeated with smaller inputs the first output is no longer clipped."""
+    io = CLIPS.copy(bound_management="iterative")
+    layer = layer_of(TileConfig(Ideal(), io, IOParameters(is_perfect=True)), torch.tensor([[1.0] * 10, [0.1] * 10]))
+    x = torch.full((1, 10), 0.2, requires_grad=True)
+    layer(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full((1, 10), 1.1))
+
+
+@pytest.mark.parametrize(
+    ("managed", "least", "expected"), [(True, 0.95, -0.5), (True, 0.4, 0.0), (False, 0.95, 0.0)]
+)
+def test_range_grows_where_too_many_outputs_are_clipped(managed, least, expected):
+    """Half of the outputs are clipped: the gradient is -(1 - 0.5) r, r = 1, where that is below the least share."""
+    io = CLIPS.copy(noise_management="none")
+    config = ranged(
+        TileConfig(Ideal(), io, IOParameters(is_perfect=True)),
+        init_value=1.0, manage_output_clipping=managed, output_min_percentage=least,
+    )  # fmt: skip
+    layer = layer_of(config, torch.tensor([[1.0] * 10, [0.1] * 10]))
+    layer(torch.full((1, 10), 0.5)).sum().backward()
+    assert layer.input_range.grad.item() == pytest.approx(expected, abs=1e-6)
+
+
 # -- calibration -----------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,7 @@ def off_ties(x: torch.Tensor, io: IOParameters) -> torch.Tensor:
 # -- without noise ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.tile_conformance("T1")
 @pytest.mark.parametrize("samples", [1, 3, 4, 9])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_perfect_product_of_any_shape_is_the_matrix_product(shape, samples):
@@ -95,6 +96,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.tile_conformance("T2")
 @pytest.mark.parametrize("way", ["forward", "backward"])
 @pytest.mark.parametrize("io", SETTINGS, ids=lambda io: f"{io.noise_management}-{io.inp_res:.3g}-{io.out_res:.3g}")
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (64, 64), (33, 130)])
@@ -155,6 +157,7 @@ def test_transposed_product_equals_the_table():
     np.testing.assert_allclose(y.numpy(), [[1.339, -0.206, 0.103, 0.927], [0.95, -0.76, 1.52, 0]], atol=2e-6)
 
 
+@pytest.mark.tile_conformance("T5")
 @pytest.mark.parametrize("codes", [7, 15, 31, 63, 127])
 def test_half_a_code_rounds_to_even_for_every_resolution(codes):
     """Input 0.5 is exactly between two codes when their number is odd; a step in single precision is not."""
@@ -163,12 +166,14 @@ def test_half_a_code_rounds_to_even_for_every_resolution(codes):
     np.testing.assert_allclose(y[:, 0] * codes, np.array([1, -1]) * np.rint(codes / 2), rtol=1e-6)
 
 
+@pytest.mark.tile_conformance("T5")
 @pytest.mark.parametrize(("x", "y"), [(0.5, 0), (1.5, 2), (2.5, 2), (-0.5, 0), (-1.5, -2), (0.49, 0), (2.51, 3)])
 def test_converter_rounds_half_to_even(x, y):
     io = IOParameters(**BARE | {"out_bound": 8.0, "out_res": 1 / 16, "noise_management": "none"})
     assert tile_with([[1.0]], io).forward(torch.tensor([[x]])).item() == y
 
 
+@pytest.mark.tile_conformance("T4")
 @pytest.mark.parametrize(("bits", "part"), [(7, "inp"), (9, "out")])
 def test_default_converters_have_the_stated_number_of_levels(bits, part):
     """2^b - 1 codes, symmetric around an exact zero, the top one on the bound: 7-bit DAC, 9-bit ADC."""
@@ -183,6 +188,7 @@ def test_default_converters_have_the_stated_number_of_levels(bits, part):
     torch.testing.assert_close(levels, -levels.flip(0), rtol=0, atol=0)
 
 
+@pytest.mark.tile_conformance("T3")
 @pytest.mark.parametrize("bits", [4, 6, 8])
 def test_quantisation_error_of_a_uniform_signal_is_a_twelfth_of_a_step_squared(bits):
     """2e5 values over the inner range; the mean square has a relative standard error of 0.9/sqrt(N) = 0.2 %."""
@@ -192,6 +198,7 @@ def test_quantisation_error_of_a_uniform_signal_is_a_twelfth_of_a_step_squared(b
     assert (error**2).mean() == pytest.approx((2 / (2**bits - 2)) ** 2 / 12, rel=0.01)
 
 
+@pytest.mark.tile_conformance("T7")
 @pytest.mark.parametrize("part", ["inp", "out"])
 @pytest.mark.parametrize("resolution", [0.0, 1 / 126, 64])
 def test_bound_of_zero_neither_clips_nor_quantises(part, resolution):
@@ -220,6 +227,7 @@ def test_absolute_maximum_scaling_with_default_converter():
     assert y.item() == pytest.approx(-3.523810, abs=2e-6)
 
 
+@pytest.mark.tile_conformance("T23")
 def test_all_zero_input_under_scaling_gives_exact_zeros():
     io = IOParameters(out_noise=1.0, inp_noise=1.0, w_noise=1.0)
     y = tile_with(random_weights((5, 4)), io).forward(torch.tensor([[0.0] * 4, [1.0, 0, 0, 0]]))
@@ -252,6 +260,7 @@ def repeated(w, x, seed: int = 1, **noise) -> np.ndarray:
     return tile_with(w, IOParameters(**BARE | noise), seed=seed).forward(x.repeat(N, 1)).numpy().astype(float)
 
 
+@pytest.mark.tile_conformance("T8")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_output_noise_has_its_size_in_scaled_units(seed):
     """0.06 alpha out_scale; independent between outputs."""
@@ -263,6 +272,7 @@ def test_output_noise_has_its_size_in_scaled_units(seed):
     judge.correlation(y[:, 0], y[:, 1], 0.0, within=judge.Z / np.sqrt(N))
 
 
+@pytest.mark.tile_conformance("T13")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_weight_noise_is_output_referred(seed):
     """w_noise |z| alpha: what independent noise on each weight would give; independent between outputs."""
@@ -274,6 +284,7 @@ def test_weight_noise_is_output_referred(seed):
     judge.correlation(y[:, 0], y[:, 2], 0.0, within=judge.Z / np.sqrt(N))
 
 
+@pytest.mark.tile_conformance("T10", "T12")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_input_noise_reaches_all_outputs_with_its_covariance(seed):
     """sigma^2 alpha^2 W W^T: the same noisy input is seen by every output."""
@@ -287,6 +298,7 @@ def test_input_noise_reaches_all_outputs_with_its_covariance(seed):
             judge.covariance(y[:, i], y[:, k], expected[i, k])
 
 
+@pytest.mark.tile_conformance("T11")
 def test_input_noise_comes_after_the_clip():
     y = repeated([[1.0]], [1.0], inp_bound=1.0, inp_noise=0.1, noise_management="none")
     assert y.max() > 1.3  # 3 sigma beyond the bound is passed 54 times in 40 000
@@ -297,6 +309,15 @@ def test_output_noise_comes_before_the_converter():
     io = {"out_bound": 1.0, "out_res": 1 / 4, "noise_management": "none", "out_noise": 0.3}
     y = repeated([[1.0]], [0.9], **io)
     assert {0.0, 0.5, 1.0} <= set(np.unique(y)) <= {-1.0, -0.5, 0.0, 0.5, 1.0}
+
+
+@pytest.mark.tile_conformance("T9")
+@pytest.mark.parametrize("reads", [10, 100, 1000])
+def test_average_of_reads_has_the_noise_of_one_over_the_root_of_their_number(reads):
+    """Inputs up to 3.1: 0.186 / sqrt(K) over the 40 000 / K averages, their deviation known to 1/sqrt(2 N / K)."""
+    y = repeated(random_weights((1, 5)), [3.1, -0.2, 0.7, 1.5, -2.0], out_noise=0.06)
+    averages = y.reshape(-1, reads).mean(1)
+    judge.std(averages, 0.06 * 3.1 / np.sqrt(reads), within=judge.Z / np.sqrt(2 * len(averages)))
 
 
 def test_independent_noises_add_their_variances():

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from engine.devices.ideal import Ideal
-from engine.errors import ParameterError
+from engine.errors import ParameterError, ShapeError
 from engine.nn import AnalogLinear
 from engine.tiles import IOParameters, Tile, TileConfig
-from engine.tiles.reference import analog_product
+from engine.tiles.reference import analog_product, full_product
 
 W = [[0.51, -0.26, 0.74, 0.11], [-0.97, 0.33, 0.19, -0.58], [0.07, 0.88, -0.47, 0.93]]
 X = [[1.01, -0.53, 0.27, 1.93], [0.13, 0.22, -0.31, 0.41], [-2.9, 1.37, 0.06, -0.71]]
@@ -107,7 +107,7 @@ EFFECTS = [
 ]
 
 
-@pytest.mark.tile_conformance("T2", "T39", "T41")
+@pytest.mark.tile_conformance("T2", "T39", "T40", "T41")
 @pytest.mark.parametrize("way", ["forward", "backward"])
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda e: "-".join(map(str, e)) or "default")
 def test_kernel_is_the_reference_code_by_code(effect, way):
@@ -130,6 +130,51 @@ def test_kernel_is_the_reference_code_by_code(effect, way):
     assert torch.equal(tile.rounds, rounds[-len(tile.rounds) :])
     if io.out_bound == 1.0 and way == "forward" and io.noise_management == "abs_max":
         assert rounds.max() > 1
+
+
+NARROW = {
+    "both ends": {"bound_management": "none"},
+    "managed": {},
+    "positive hits only": {"bm_test_negative_bound": False},
+    "no codes": {"out_res": 0.0, "bound_management": "none"},
+    "phases": {"mv_type": "pos_neg_separate", "bound_management": "none"},
+    "digital phases": {"mv_type": "pos_neg_separate_digital_sum", "bound_management": "none"},
+    "chance": {"out_sto_round": True, "bound_management": "none"},
+}
+
+
+@pytest.mark.parametrize("effect", NARROW)
+def test_clipped_outputs_are_those_of_the_reference(effect):
+    """700 outputs, seed 11; one may differ by lying on the edge of the end code in single precision."""
+    source = np.random.default_rng(11)
+    weights = torch.tensor(source.uniform(-0.6, 0.6, (35, 50)), dtype=torch.float32)
+    x = torch.tensor(source.normal(size=(20, 50)), dtype=torch.float32)
+    x[3] = 0.0
+    io = IOParameters(out_bound=1.0, max_bm_factor=1, **NARROW[effect])
+    clipped = torch.full((20, 35), 7, dtype=torch.uint8)
+    y = tile_with(weights, io, seed=5).forward(x, clipped=clipped)
+    found = full_product(weights, x, io, seed=5, construction_seed=5)
+    assert (clipped != found.clipped).sum() <= 1
+    assert torch.equal(tile_with(weights, io, seed=5).forward(x), y)
+    ends = {1, 2} if effect != "digital phases" else {1, 2, 3}
+    assert ends <= set(clipped.unique().tolist()) <= {0} | ends
+    assert (clipped[3] == 0).all()
+
+
+def test_perfect_product_clips_nothing():
+    clipped = torch.full((2, 1), 7, dtype=torch.uint8)
+    tile_with([[100.0]], IOParameters(is_perfect=True)).forward(torch.ones(2, 1), clipped=clipped)
+    assert (clipped == 0).all()
+
+
+@pytest.mark.parametrize(
+    "buffer", [torch.zeros(2, 1), torch.zeros(3, 1, dtype=torch.uint8), torch.zeros(1, 2, dtype=torch.uint8).T, None],
+    ids=["dtype", "shape", "memory", "none"],
+)  # fmt: skip
+def test_buffer_for_clipped_outputs_that_does_not_fit_is_refused(buffer):
+    tile = tile_with(np.ones((2, 1)))
+    with pytest.raises(ShapeError, match=r"clipped: got .*, expected contiguous \(batch=2, out=2\) torch.uint8 on cpu"):
+        tile.forward(torch.ones(2, 1), clipped="flags" if buffer is None else buffer)
 
 
 @pytest.mark.tile_conformance("T15", "T16", "T18")

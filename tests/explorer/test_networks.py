@@ -255,3 +255,36 @@ def test_tones_have_the_said_pitch_and_noise():
     period = round(crepe.RATE_HZ / hertz[low].item())
     one, other = frames[low, :-period], frames[low, period:]
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9
+
+
+def test_exam_of_few_samples_scores_those_alone():
+    network = networks.get("mlp-digits")
+    exam = network.exam(samples=40, batch=16)
+    assert [len(x) for x in exam.inputs] == [16, 16, 8]
+    split, chosen = network.data(), np.linspace(0, 359, 40).round().astype(int)
+    model = network.trained()
+    right = model(split.x_test[chosen]).argmax(1) == split.y_test[chosen]
+    assert exam.score(model) == right.double().mean().item()
+
+
+def test_exam_keeps_the_mode_of_the_model():
+    model = networks.get("mlp-digits").trained().train()
+    networks.get("mlp-digits").exam(10).score(model)
+    assert model.training
+
+
+def test_network_of_a_file_is_found_and_scored(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from explorer.networks.mlp_digits import MlpDigits\n\n\nclass Own(MlpDigits):\n    title = 'Own'\n"
+    )
+    found = networks.find(f"{file}:Own")
+    assert found.title == "Own"
+    assert found.score(found.trained()) == networks.get("mlp-digits").score(networks.get("mlp-digits").trained())
+
+
+def test_network_of_a_file_that_holds_only_a_model_is_refused(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("import torch\n\nmodel = torch.nn.Linear(2, 3)\n")
+    with pytest.raises(ParameterError, match=r"gives Linear .*trained\(\) and exam\(\)"):
+        networks.find(f"{file}:model")

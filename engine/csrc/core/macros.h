@@ -25,6 +25,7 @@
 
 namespace ohm_types {
 using i8 = signed char;
+using u8 = unsigned char;
 using u32 = unsigned int;
 using i32 = int;
 using u64 = unsigned long long;

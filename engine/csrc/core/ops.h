@@ -2,6 +2,7 @@
 // The table of functions that a device's translation unit hands to the bindings. Plain data, the same for every
 // instruction set, so it lives outside the per-instruction-set namespaces.
 #pragma once
+#include "core/filter_job.h"
 #include "core/macros.h"
 
 namespace ohm_ops {
@@ -52,7 +53,7 @@ struct UpdateJob {
   float x_res, d_res;  // bin widths of the quantised probabilities or values, 0: off
   bool sto_round;
   bool negative;   // learning rate below zero: all directions reversed
-  u64* x_mask;     // scratch: (samples, longest, mask_words), the columns that fire in each slot
+  u64* x_mask;     // scratch: masks of columns (kernels/trains.h)
   u32* d_train;    // scratch: (samples, words, out), the slots in which each row fires
   float* x_level;  // scratch of the deterministic kinds: (samples, in)
   float* d_level;  // (samples, out)
@@ -95,6 +96,7 @@ struct DeviceOps {
   void (*reset)(const TileView&, const TimeJob&);
   void (*drift)(const TileView&, const TimeJob&);
   void (*clip)(const TileView&, const TimeJob&);
+  void (*filter)(const FilterJob&);
 };
 
 void add_device(const DeviceOps&);
@@ -113,17 +115,18 @@ struct MvmJob {
   const float* x;       // (samples, in), or (samples, out) when transposed
   float* y;
   i32* rounds;          // (samples) products made per vector, or null
+  u8* clipped;          // (samples, m) what the ADC clipped in the last round (clip_flags), or null
   u64 seed, construction_seed, first_step;
   MvmStreams streams;
   int threads;
-  // Scratch. n and m are the numbers of inputs and outputs as seen by this product.
-  float *scaled, *phase, *derived;  // (samples, n)
-  float *sums, *second, *weighted, *placed;  // (samples, m)
-  float *matrix, *factors;          // (out, in), or null where not needed
-  float* lines;                     // (3, m)
-  float *scale, *reduction;         // (samples)
-  i64* active;                      // (samples)
-  u32* beyond;                      // (samples)
+  // Scratch; core/mvm_plan.h says how much. n and m are the numbers of inputs and outputs as seen by this product.
+  float* blocks;             // (workers, floats of one)
+  float* matrices;           // (matrices, out, in)
+  float* factors;            // (out, in), or null where not needed
+  float* lines;              // (3, m)
+  float *scale, *reduction;  // (samples)
+  i64* active;               // (samples)
+  u32* beyond;               // (samples)
 };
 
 struct TileOps {

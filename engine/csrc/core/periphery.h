@@ -73,6 +73,11 @@ OHM_HD bool is_beyond(float size, const Converter& c, bool negative_too) {
   return (c.bound > 0.0f) & ((size > limit_of(c)) | (negative_too & (-size > limit_of(c))));
 }
 
+// Whether an output was clipped: bit 0 at the upper end, bit 1 at the lower one.
+OHM_HD u32 clip_flags(float size, const Converter& c) {
+  return c.bound > 0.0f ? (u32)(size > limit_of(c)) | (u32)(-size > limit_of(c)) << 1 : 0u;
+}
+
 // What a vector says about itself, for input scaling.
 struct InputStatistics {
   float absolute, largest, positive, negative;  // max |x|, max x, sum of positive x, minus the sum of negative x

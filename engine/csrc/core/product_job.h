@@ -21,6 +21,7 @@ struct ProductJob {
   const float* x;  // (samples, n)
   float* y;        // (samples, m)
   i32* rounds;     // (samples)
+  u8* clipped;     // (samples, m), clip_flags of the last round, or null
   float *scale, *reduction;  // (samples)
   const i64* active;         // (rows), the samples of this round, or null: all of them
   u32* again;                // (rows), whether a vector has to be repeated
@@ -35,7 +36,7 @@ struct ProductJob {
   ProductPhase phase[2];
 };
 
-static_assert(sizeof(ProductPhase) == 56 && sizeof(ProductJob) == 272,
+static_assert(sizeof(ProductPhase) == 56 && sizeof(ProductJob) == 280,
               "host and GPU compiler must lay out a record alike");
 
 }  // namespace ohm_ops

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Noise as a function: every random number is f(seed, stream, step, element, draw), by Philox4x32-10.
+// Noise as a function: every random number is f(seed, stream, step, element, draw), by Philox4x32: ten rounds, or seven for
+// the parallel update (docs/adr/0009-seven-rounds-in-the-update.md).
 // Source: "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Table 2 and section 3.3 for the constants.
 #pragma once
 #include "core/maths.h"
@@ -44,10 +45,14 @@ struct Words {
   u32 v[4];
 };
 
+constexpr int kRounds = 10;
+constexpr int kUpdateRounds = 7;  // the fewest that pass all tests of TestU01's BigCrush
+
+template <int rounds = kRounds>
 OHM_HD Words philox(u64 key, u32 c0, u32 c1, u32 c2, u32 c3) {
   u32 k0 = (u32)key, k1 = (u32)(key >> 32);
   OHM_UNROLL(10)
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     u64 a = (u64)c0 * 0xD2511F53u, b = (u64)c2 * 0xCD9E8D57u;
     u32 n0 = (u32)(b >> 32) ^ c1 ^ k0, n2 = (u32)(a >> 32) ^ c3 ^ k1;
     c0 = n0, c1 = (u32)b, c2 = n2, c3 = (u32)a;
@@ -57,8 +62,9 @@ OHM_HD Words philox(u64 key, u32 c0, u32 c1, u32 c2, u32 c3) {
 }
 
 // Four words for draws 4*block .. 4*block+3 of one element at one step (56 bits of step count).
+template <int rounds = kRounds>
 OHM_HD Words draw_words(u64 seed, u32 stream, u64 step, u32 element, u32 block) {
-  return philox(seed, block, element, (u32)step, (stream << 24) | ((u32)(step >> 32) & 0xffffffu));
+  return philox<rounds>(seed, block, element, (u32)step, (stream << 24) | ((u32)(step >> 32) & 0xffffffu));
 }
 
 // Uniform in (0, 1]: the word as a binary fraction, half a unit added so that 0 cannot occur.
@@ -68,20 +74,29 @@ struct Pair {
   float first, second;
 };
 
-// Box-Muller: two exact normals from two words, up to the 31-bit resolution of the radius (|z| < 6.7). The second word
-// names a direction: 30 bits an angle within +-pi/4, one bit the axis it is counted from, one the sign along that axis.
-OHM_HD Pair toward(float radius, u32 direction) {
-  SinCos turn = sin_cos((float)(i32)(direction << 2) * 3.6572952e-10f);  // 2^-31 pi/4
-  float along = radius * float_of(bits_of(turn.cos) ^ ((direction << 1) & 0x80000000u)), across = radius * turn.sin;
-  bool swapped = (i32)direction < 0;
+// The root of -2 log u of a word's lower 31 bits, u = (bits | 1) / 2^31: 30 bits of resolution, at most 6.56. With
+// u = m 2^e, m in [sqrt(1/2), sqrt(2)) and t = m - 1, -2 log m is t times a minimax polynomial in t (its own error in the
+// square is 8e-8).
+OHM_HD float radius_of(u32 word) {
+  const i32 shifted = (i32)bits_of((float)(i32)((word & 0x7fffffffu) | 1u)) - 0x4eb504f3;  // bits of 2^31 sqrt(1/2)
+  const float t = float_of((u32)(shifted & 0x007fffff) + 0x3f3504f3u) - 1.0f;
+  float p = fused(t, 0.202062815f, -0.32838884f);
+  p = fused(t, p, 0.346658438f), p = fused(t, p, -0.397462428f), p = fused(t, p, 0.499188125f);
+  p = fused(t, p, -0.666723549f), p = fused(t, p, 1.00001335f), p = fused(t, p, -1.99999964f);
+  return square_root(fused((float)(shifted >> 23), -1.38629436f, t * p));
+}
+
+// Box-Muller: two exact normals from two words, up to the resolution of the radius. The second word, read with its sign, is
+// an angle within an eighth of a turn; its last bit, far below the angle's own resolution, names the axis that the angle
+// is counted from, and the first word's top bit the side.
+OHM_HD Pair toward(float radius, u32 side, u32 direction) {
+  const SinCos turn = sin_cos_eighth((float)(i32)direction * 4.65661287e-10f);  // 2^-31
+  const float along = radius * float_of(bits_of(turn.cos) ^ (side & 0x80000000u)), across = radius * turn.sin;
+  const bool swapped = (direction & 1u) != 0u;
   return {swapped ? across : along, swapped ? along : across};
 }
 
-OHM_HD float radius_from(const LogParts& uniform) { return square_root(-2.0f * log_of(uniform)); }
-
-OHM_HD Pair normal_pair(u32 first, u32 second) {
-  return toward(radius_from(log_parts(unit_interval(first))), second);
-}
+OHM_HD Pair normal_pair(u32 first, u32 second) { return toward(radius_of(first), first, second); }
 
 struct Normals {
   float v[4];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels that no device class has a part in.
+#include "core/inference.h"
 #include "cuda/trains.h"
 
 using namespace ohm_ops;
@@ -29,5 +30,21 @@ OHM_KERNEL void ohm_draws(u64 seed, u32 stream, u64 step, i64 count, u32 block, 
     const Normals z = normals_of(words);
     OHM_UNROLL(4)
     for (int k = 0; k < 4; ++k) to[k * count + e] = normal ? z.v[k] : unit_interval(words.v[k]);
+  }
+}
+
+// Devices (slices, count) of one chip after drift as a read finds them; `noisy` off: a read without noise.
+OHM_KERNEL void ohm_read(const float* programmed, const float* nu, const float* share, float drift_log, float growth,
+                         u64 seed, u32 stream, i64 slices, i64 count, i32 noisy, float* to) {
+  const ReadMoment moment{drift_log, growth};
+  for (i64 at = first_item(); at < slices * count; at += item_stride()) {
+    const float g = after_drift(programmed[at], nu[at], moment);
+    if (!noisy) {
+      to[at] = g;
+      continue;
+    }
+    const u32 slice = (u32)(at / count), element = (u32)(at % count);
+    const Normals z = normals_of(draw_words(seed, stream, 0, element, slice / 4));
+    to[at] = found_by_read(g, share[at], z.v[slice % 4], moment);
   }
 }

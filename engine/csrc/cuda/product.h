@@ -148,8 +148,14 @@ OHM_DEVICE float after_stage(const ProductJob& job, const PeripheryParams& p, fl
   return p.out_noise_std > 0.0f || p.out_noise != 0.0f ? u + noise * xi : u;
 }
 
+// What was clipped of four outputs, one entry each.
+struct FourFlags {
+  u32 v[kTogether];
+};
+
 // Sums become digital outputs; true where one of them went beyond the bound.
-OHM_DEVICE bool read_group(const ProductJob& job, const PeripheryParams& p, Four& u, const LineGroup& at, int phase) {
+OHM_DEVICE bool read_group(const ProductJob& job, const PeripheryParams& p, Four& u, FourFlags& clipped,
+                           const LineGroup& at, int phase) {
   const Converter adc = converter(p.out_bound, p.out_res);
   const Normals xi = noise_of(job, p.out_noise_std > 0.0f || p.out_noise != 0.0f, job.streams.output, at, phase);
   const Four dither =
@@ -161,6 +167,7 @@ OHM_DEVICE bool read_group(const ProductJob& job, const PeripheryParams& p, Four
     const float size = size_of(after_stage(job, p, u.v[k], xi.v[k], at.first + k), adc, dither.v[k]);
     u.v[k] = value_of(size, adc);
     hit |= is_beyond(size, adc, is_on(p.bm_test_negative_bound));
+    clipped.v[k] |= clip_flags(size, adc);
   }
   return hit;
 }
@@ -171,15 +178,17 @@ OHM_DEVICE void add_to(Four& u, const Four& other) {
 }
 
 // All phases of four outputs, digital.
-OHM_DEVICE bool outputs_of(const ProductJob& job, const PeripheryParams& p, const LineGroup& at, Four& u) {
+OHM_DEVICE bool outputs_of(const ProductJob& job, const PeripheryParams& p, const LineGroup& at, Four& u,
+                           FourFlags& clipped) {
   u = sums_of(job, p, at, 0);
-  if ((i32)p.mv_type == kOnePass) return read_group(job, p, u, at, 0);
+  if ((i32)p.mv_type == kOnePass) return read_group(job, p, u, clipped, at, 0);
   Four second = sums_of(job, p, at, 1);
   if ((i32)p.mv_type == kPosNegSeparate) {
     add_to(u, second);
-    return read_group(job, p, u, at, 0);
+    return read_group(job, p, u, clipped, at, 0);
   }
-  const bool first_hit = read_group(job, p, u, at, 0), second_hit = read_group(job, p, second, at, 1);
+  const bool first_hit = read_group(job, p, u, clipped, at, 0);
+  const bool second_hit = read_group(job, p, second, clipped, at, 1);
   add_to(u, second);
   return first_hit | second_hit;
 }
@@ -187,12 +196,17 @@ OHM_DEVICE bool outputs_of(const ProductJob& job, const PeripheryParams& p, cons
 // Several threads may mark the same vector; all of them write a one.
 OHM_DEVICE void finish_group(const ProductJob& job, const PeripheryParams& p, const LineGroup& at) {
   Four u{};
+  FourFlags clipped{};
   const bool silent = is_silent(job, at.sample);
-  if (!silent && outputs_of(job, p, at, u) && may_repeat(job.reduction[at.sample], p)) job.again[at.row] = 1;
+  if (!silent && outputs_of(job, p, at, u, clipped) && may_repeat(job.reduction[at.sample], p)) job.again[at.row] = 1;
   const float factor = p.out_scale * job.scale[at.sample] * job.reduction[at.sample];
   OHM_UNROLL(4)
-  for (int k = 0; k < 4; ++k)
-    if (k < at.count) job.y[at.sample * job.m + at.first + k] = silent ? 0.0f : u.v[k] * factor;
+  for (int k = 0; k < 4; ++k) {
+    if (k >= at.count) continue;
+    const i64 e = at.sample * job.m + at.first + k;
+    job.y[e] = silent ? 0.0f : u.v[k] * factor;
+    if (job.clipped) job.clipped[e] = (u8)clipped.v[k];
+  }
 }
 
 OHM_DEVICE void read_outputs(const ProductJob& job, const PeripheryParams& p) {

@@ -14,7 +14,7 @@ namespace OHM_NS {
 constexpr int kWarp = 32;
 constexpr int kGroups = kSpan / kWarp;  // groups of 32 columns in a span
 constexpr int kBatch = 32;              // levels voted on together
-constexpr int kNoise = 2048;            // draws in shared memory: the largest level, 1024, always finds room
+constexpr u32 kNoise = 2048;            // draws in shared memory: the largest level, 1024, always finds room
 constexpr u32 kAllLanes = 0xffffffffu;
 
 // What is known when the kernel is compiled. A warp holds the columns of whole groups: group c * warps + warp is its
@@ -69,12 +69,12 @@ OHM_DEVICE int group_of(int c) {
 
 // Makes draws `first` .. `end` - 1, or as many as find room. All threads of a block call it together.
 OHM_DEVICE void draw_run(Run& run, float* noise, u32 first, u32 end) {
-  run.from = first & ~3u;
+  run.from = first / kRunBlock * kRunBlock;
   run.to = end - run.from < kNoise ? end : run.from + kNoise;
-  for (u32 call = (run.from >> 2) + threadIdx.x; 4 * call < run.to; call += blockDim.x) {
-    const Normals z = normals_of(draw_words(run.seed, run.stream, run.step, run.element, call));
+  for (u32 call = call_of_draw(run.from) + threadIdx.x; draw_of_call(call, 0) < run.to; call += blockDim.x) {
+    const Normals z = normals_of(draw_words<kUpdateRounds>(run.seed, run.stream, run.step, run.element, call));
     OHM_UNROLL(4)
-    for (int k = 0; k < 4; ++k) noise[4 * call - run.from + k] = z.v[k];
+    for (u32 k = 0; k < 4; ++k) noise[draw_of_call(call, k) - run.from] = z.v[k];
   }
   __syncthreads();
 }

@@ -37,8 +37,8 @@ struct SoftBoundsReference : PulsedDevice {
     float scale = up ? c.dwmin_up : c.dwmin_down;
     float bound = up ? c.max_bound : c.min_bound;
     bool sided = (up ? bound : -bound) > 0.0f;  // a bound on the wrong side of zero gives no slope
-    float ratio = (w + c.reference) / (sided ? bound : 1.0f);  // divided always: a branch would not vectorise
-    float mean = scale * (1.0f - (sided ? ratio : 0.0f));
+    float inverse = 1.0f / (sided ? bound : 1.0f);  // divided always: a branch would not vectorise
+    float mean = scale * (1.0f - (sided ? (w + c.reference) * inverse : 0.0f));
     return {mean, p.dw_min_std * (p.mult_noise > 0.0f ? mean : scale)};
   }
 

@@ -42,7 +42,7 @@ OHM_HD float with_noise(float w, float noise, float eta) { return noise > 0.0f ?
 template <class D>
 OHM_HD float pulsed(float w, float direction, float xi, const typename D::Cell& c, const typename D::Params& p) {
   Step s = D::step(w, direction, c, p);
-  return D::clip(w + direction * (s.mean + s.spread * xi), c);
+  return D::clip(w + with_sign(s.mean + s.spread * xi, direction), c);
 }
 
 // What the device holds and what a read sees.

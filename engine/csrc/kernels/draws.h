@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normals in one run: draws 0, 1, 2 ... of one element and step, for whoever needs many of them and none twice.
+// Many normals at a time: of many lines, in the order of the lines, or of one element and step, none twice.
 #pragma once
 #include "kernels/lanes.h"
+#include "kernels/line.h"
 
 namespace OHM_NS {
 
@@ -51,21 +52,13 @@ inline void interleave(float* to, const Drawn<float>& z, i64 lane) {
 #endif
 }
 
-// Words 0, 1 and 2, 3 of each call become normals. What normal_pair does, in loops with short chains of operations: a
-// processor looks only so far ahead for work that does not wait.
+// Words 0, 1 and 2, 3 of each call become normals.
 inline void turn_normal(Drawn<float>& z, const Drawn<u32>& word, i64 calls) {
-  for (int pair = 0; pair < 4; pair += 2) {
-    alignas(64) float exponent[kBatch], s[kBatch];
+  for (int pair = 0; pair < 4; pair += 2)
     for (i64 l = 0; l < calls; ++l) {
-      const LogParts parts = log_parts(unit_interval(word.row[pair][l]));
-      exponent[l] = parts.exponent, s[l] = parts.s;
-    }
-    for (i64 l = 0; l < calls; ++l) s[l] = radius_from({exponent[l], s[l]});
-    for (i64 l = 0; l < calls; ++l) {
-      const Pair both = toward(s[l], word.row[pair + 1][l]);
+      const Pair both = normal_pair(word.row[pair][l], word.row[pair + 1][l]);
       z.row[pair][l] = both.first, z.row[pair + 1][l] = both.second;
     }
-  }
 }
 
 // Numbers of `count` calls from `first` on, a multiple of kCalls, in the order of the lanes that make them.
@@ -74,30 +67,35 @@ inline void number_calls(u32* call, u32 first, i64 count) {
     for (i64 l = 0; l < kCalls; ++l) call[done + l] = first + (u32)done + kCallOfLane[l];
 }
 
-// At least `count` normals from draw 4 * first_call on; 4 * kCalls - 1 more may be written.
-inline __attribute__((noinline)) void draw_normals(float* normal, i64 count, const RoundKeys& keys, u32 stream,
-                                                   u64 step, u32 element, u32 first_call) {
-  Drawn<u32> word;
-  Drawn<float> z;
-  alignas(64) u32 call[kBatch];
-  const i64 all = (count + 4 * kCalls - 1) / (4 * kCalls) * kCalls;
-  for (i64 done = 0; done < all; done += kBatch) {
-    const i64 calls = all - done < kBatch ? all - done : kBatch;
-    number_calls(call, first_call + (u32)done, calls);
-    philox_calls(word.row[0], kBatch, calls, keys, stream, step, element, call);
-    turn_normal(z, word, calls);
-    for (i64 l = 0; l < calls; l += kCalls) interleave(normal + 4 * (done + l), z, l);
+// The run of draws that an update makes of one element and step: of 16 calls together, all first numbers come first, then
+// all second ones, and so on (run_place of kernels/line.h says it for one number). Makes whole blocks of 64 draws, from
+// draw 64 * first_block on, until there are `count`.
+inline __attribute__((noinline)) void draw_run(float* normal, i64 count, const RoundKeys& keys, u32 stream, u64 step,
+                                               u32 element, i64 first_block) {
+  constexpr i64 together = 8;
+  alignas(64) u32 word[together * kRunBlock];
+  u32 call = (u32)first_block * kRunCalls;
+  for (i64 left = (count + kRunBlock - 1) / kRunBlock; left > 0; left -= together) {
+    const i64 blocks = left < together ? left : together;
+    for (i64 b = 0; b < blocks; ++b, call += kRunCalls) philox_run(word + b * kRunBlock, keys, stream, step, element, call);
+    const u32* from = word;
+    for (i64 pair = 0; pair < 2 * blocks; ++pair, from += 2 * kRunCalls, normal += 2 * kRunCalls)
+      for (int l = 0; l < kRunCalls; ++l) {
+        const Pair both = normal_pair(from[l], from[kRunCalls + l]);
+        normal[l] = both.first, normal[kRunCalls + l] = both.second;
+      }
   }
 }
 
-// The same from draw `first` on; returns where that lies, up to 3 entries in.
-inline const float* draw_normals_from(float* buffer, i64 first, i64 count, const RoundKeys& keys, u32 stream, u64 step,
-                                      u32 element) {
-  const i64 lead = first & 3;
-  draw_normals(buffer, lead + count, keys, stream, step, element, (u32)(first >> 2));
+// The same from draw `first` on; returns where that lies, up to 63 entries in.
+inline const float* draw_run_from(float* buffer, i64 first, i64 count, const RoundKeys& keys, u32 stream, u64 step,
+                                  u32 element) {
+  const i64 lead = first % kRunBlock;
+  draw_run(buffer, lead + count, keys, stream, step, element, first / kRunBlock);
   return buffer + lead;
 }
 
-constexpr i64 kDrawSlack = 4 * kCalls + 3;
+// What a run may write beyond the draws asked for.
+constexpr i64 kDrawSlack = 2 * kRunBlock;
 
 }  // namespace OHM_NS

@@ -10,6 +10,8 @@ namespace OHM_NS {
 using ohm_ops::UpdateJob;
 
 constexpr int kSlotsPerWord = 32;
+constexpr u32 kRunCalls = 16;            // calls of the generator that a run of draws takes together
+constexpr u32 kRunBlock = 4 * kRunCalls;  // and the draws they give
 constexpr i64 kSpan = 1024;  // columns of a row whose draws are numbered together: part of every result
 
 OHM_HD float probability_of(float value, float scale) { return magnitude(value) * scale; }
@@ -23,8 +25,12 @@ OHM_HD u32 threshold_of(float p) { return (u32)(i64)(smaller(p, 0.99999994f) * 4
 OHM_HD u32 always_of(float p) { return p >= 1.0f ? 1u : 0u; }
 OHM_HD u32 fires(u32 word, u32 threshold, u32 always) { return (u32)(word < threshold) | always; }
 
-// Which of a call's four slots exist, `left` slots before the end of a train.
-OHM_HD u32 valid_slots(i64 left) { return left >= 4 ? 15u : (1u << left) - 1u; }
+// Four lines share a call of the generator for each slot, those of the same place in four successive groups of sixteen.
+OHM_HD u32 element_of_line(i64 line) { return (u32)(line / kRunBlock * kRunCalls + line % kRunCalls); }
+
+// Draw `number` of a run: of `kRunCalls` calls together, all first numbers come first, then all second ones ...
+OHM_HD u32 call_of_draw(u32 number) { return number / kRunBlock * kRunCalls + number % kRunCalls; }
+OHM_HD u32 draw_of_call(u32 call, u32 k) { return call / kRunCalls * kRunBlock + k * kRunCalls + call % kRunCalls; }
 
 // The deterministic kinds carry a level per line instead of a train: whole pulses, or a quantised probability.
 OHM_HD float level_of(float p, i32 kind, i32 length) {

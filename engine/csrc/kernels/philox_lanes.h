@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10 for many elements at once. The definition is core/random.h; this is the same arithmetic in wide
+// Philox4x32 for many elements at once. The definition is core/random.h; this is the same arithmetic in wide
 // registers, because compilers turn its 32 x 32 -> 64 bit products into much slower ones.
 // tests/engine/test_rng.py compares every instruction set with the definition.
 #pragma once
@@ -20,6 +20,7 @@ struct Wide {
 };
 inline Wide xor3(Wide a, Wide b, Wide c) { return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0x96)}; }
 inline Wide multiply_even(Wide a, Wide m) { return {_mm512_mul_epu32(a.v, m.v)}; }
+inline Wide plus(Wide a, Wide b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Wide upper(Wide a) { return {_mm512_srli_epi64(a.v, 32)}; }
 inline Wide join(Wide even, Wide odd) {
   return {_mm512_mask_shuffle_epi32(even.v, 0xAAAA, odd.v, (_MM_PERM_ENUM)0xA0)};
@@ -34,6 +35,7 @@ struct Wide {
 };
 inline Wide xor3(Wide a, Wide b, Wide c) { return {_mm256_xor_si256(a.v, _mm256_xor_si256(b.v, c.v))}; }
 inline Wide multiply_even(Wide a, Wide m) { return {_mm256_mul_epu32(a.v, m.v)}; }
+inline Wide plus(Wide a, Wide b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline Wide upper(Wide a) { return {_mm256_srli_epi64(a.v, 32)}; }
 inline Wide join(Wide even, Wide odd) {
   return {_mm256_blend_epi32(even.v, _mm256_shuffle_epi32(odd.v, 0xA0), 0xAA)};
@@ -77,11 +79,12 @@ inline __attribute__((always_inline)) void store_joined(u32* words, i64 stride, 
 }
 
 // Even and odd lanes go side by side: each round waits for the one before, two chains hide half of that.
+template <int rounds = kRounds>
 inline __attribute__((always_inline)) void store_words(u32* words, i64 stride, const WideCounter& counter,
                                                        const RoundKeys& keys) {
   WideCounter even = counter, odd = upper(counter);
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     even_round(even, keys, round);
     even_round(odd, keys, round);
   }
@@ -92,32 +95,51 @@ inline __attribute__((always_inline)) void store_words(u32* words, i64 stride, c
 inline u32 last_counter(u32 stream, u64 step) { return (stream << 24) | ((u32)(step >> 32) & 0xffffffu); }
 
 // Words of draws 4*block .. 4*block+3 for `count` elements (a multiple of 16), one row of `words` per draw.
+template <int rounds = kRounds>
 inline __attribute__((noinline)) void philox_lanes(u32* words, int count, u64 seed, u32 stream, u64 step,
                                                    const u32* element, u32 block) {
 #if defined(__AVX2__)
   const RoundKeys keys(seed);
   const Wide c0 = Wide::all(block), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
   for (int l = 0; l < count; l += Wide::lanes)
-    store_words(words + l, count, {c0, Wide::load(element + l), c2, c3}, keys);
+    store_words<rounds>(words + l, count, {c0, Wide::load(element + l), c2, c3}, keys);
 #else
   for (int l = 0; l < count; ++l) {
-    Words w = draw_words(seed, stream, step, element[l], block);
+    Words w = draw_words<rounds>(seed, stream, step, element[l], block);
     for (int k = 0; k < 4; ++k) words[k * count + l] = w.v[k];
   }
 #endif
 }
 
-// The same for one element and `count` blocks; rows of `words` are `stride` apart.
-inline __attribute__((always_inline)) void philox_calls(u32* words, i64 stride, i64 count, const RoundKeys& keys,
-                                                        u32 stream, u64 step, u32 element, const u32* block) {
+// 0, 1, 2 ...
+constexpr u32 kCounting[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// Words of sixteen calls for one element of an update, from number `call` on; rows of 16.
+inline __attribute__((always_inline)) void philox_run(u32* words, const RoundKeys& keys, u32 stream, u64 step,
+                                                      u32 element, u32 call) {
 #if defined(__AVX2__)
   const Wide c1 = Wide::all(element), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
-  for (i64 l = 0; l < count; l += Wide::lanes)
-    store_words(words + l, stride, {Wide::load(block + l), c1, c2, c3}, keys);
+  for (int l = 0; l < 16; l += Wide::lanes)
+    store_words<kUpdateRounds>(words + l, 16, {plus(Wide::load(kCounting + l), Wide::all(call)), c1, c2, c3}, keys);
 #else
-  for (i64 l = 0; l < count; ++l) {
-    Words w = draw_words(keys.seed, stream, step, element, block[l]);
-    for (int k = 0; k < 4; ++k) words[k * stride + l] = w.v[k];
+  for (u32 l = 0; l < 16; ++l) {
+    Words w = draw_words<kUpdateRounds>(keys.seed, stream, step, element, call + l);
+    for (int k = 0; k < 4; ++k) words[k * 16 + l] = w.v[k];
+  }
+#endif
+}
+
+// The same for call number `call` of sixteen elements from `element` on.
+inline __attribute__((always_inline)) void philox_lines(u32* words, const RoundKeys& keys, u32 stream, u64 step,
+                                                        u32 element, u32 call) {
+#if defined(__AVX2__)
+  const Wide c0 = Wide::all(call), c2 = Wide::all((u32)step), c3 = Wide::all(last_counter(stream, step));
+  for (int l = 0; l < 16; l += Wide::lanes)
+    store_words<kUpdateRounds>(words + l, 16, {c0, plus(Wide::load(kCounting + l), Wide::all(element)), c2, c3}, keys);
+#else
+  for (u32 l = 0; l < 16; ++l) {
+    Words w = draw_words<kUpdateRounds>(keys.seed, stream, step, element + l, call);
+    for (int k = 0; k < 4; ++k) words[k * 16 + l] = w.v[k];
   }
 #endif
 }

@@ -3,11 +3,11 @@
 // which library products do not promise. 16 partial sums per dot product, always; how many samples and outputs are
 // worked on together (a patch) decides the speed alone.
 #pragma once
-#include "kernels/lanes.h"
+#include "core/mvm_plan.h"
+#include "kernels/share.h"
+#include "kernels/vector.h"
 
 namespace OHM_NS {
-
-constexpr i64 kVec = 16;
 
 // A register of the widest kind there is, and patches that keep the sums in registers: two thirds to three quarters of
 // them, as the factors need some too.
@@ -84,21 +84,27 @@ template <int C>
 inline void dot_samples(const float* w, const float* x, float* y, i64 samples, i64 in, i64 out) {
   i64 s = 0;
   for (; s + kDotSamples <= samples; s += kDotSamples) dot_patch<kDotSamples, C>(w, x + s * in, y + s * out, in, out);
+  if (kDotSamples > 2 && s + 2 <= samples) dot_patch<2, C>(w, x + s * in, y + s * out, in, out), s += 2;
   for (; s < samples; ++s) dot_patch<1, C>(w, x + s * in, y + s * out, in, out);
 }
 
 inline i64 until(i64 first, i64 block, i64 end) { return first + block < end ? first + block : end; }
 
+// Some outputs of some samples: what a thread takes at a time.
+inline void dot_block(const float* w, const float* x, float* y, i64 samples, i64 in, i64 out, i64 first, i64 last) {
+  i64 i = first;
+  for (; i + kDotOutputs <= last; i += kDotOutputs)
+    dot_samples<kDotOutputs>(w + i * in, x, y + i, samples, in, out);
+  for (; i < last; ++i) dot_samples<1>(w + i * in, x, y + i, samples, in, out);
+}
+
 inline void product(const float* w, const float* x, float* y, i64 samples, i64 in, i64 out, int threads) {
-#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
-  for (i64 s = 0; s < samples; s += kSampleBlock)
-    for (i64 first = 0; first < out; first += kOutputBlock) {
-      const i64 count = until(s, kSampleBlock, samples) - s, last = until(first, kOutputBlock, out);
-      i64 i = first;
-      for (; i + kDotOutputs <= last; i += kDotOutputs)
-        dot_samples<kDotOutputs>(w + i * in, x + s * in, y + s * out + i, count, in, out);
-      for (; i < last; ++i) dot_samples<1>(w + i * in, x + s * in, y + s * out + i, count, in, out);
-    }
+  const i64 across = parts_of(out, kOutputBlock);
+  share(parts_of(samples, kSampleBlock) * across, threads, [&](i64 part) {
+    const i64 s = part / across * kSampleBlock, first = part % across * kOutputBlock;
+    dot_block(w, x + s * in, y + s * out, until(s, kSampleBlock, samples) - s, in, out, first,
+              until(first, kOutputBlock, out));
+  });
 }
 
 // y[s, j] = sum_i d[s, i] W[i, j] for R samples and `width` columns, the rows added one after another.
@@ -134,11 +140,12 @@ inline void row_columns(const float* w, const float* d, float* y, i64 samples, i
 
 inline void product_transposed(const float* w, const float* d, float* y, i64 samples, i64 in, i64 out, int threads) {
   constexpr i64 width = kRowRegisters * kRegister;
-#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
-  for (i64 s = 0; s < samples; s += kSampleBlock)
-    for (i64 first = 0; first < in; first += width)
-      row_columns(w + first, d + s * out, y + s * in + first, until(s, kSampleBlock, samples) - s, out, in,
-                  until(first, width, in) - first);
+  const i64 across = parts_of(in, width);
+  share(parts_of(samples, kSampleBlock) * across, threads, [&](i64 part) {
+    const i64 s = part / across * kSampleBlock, first = part % across * width;
+    row_columns(w + first, d + s * out, y + s * in + first, until(s, kSampleBlock, samples) - s, out, in,
+                until(first, width, in) - first);
+  });
 }
 
 }  // namespace OHM_NS

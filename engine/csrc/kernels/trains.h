@@ -29,47 +29,65 @@ struct Lines {
   u32 stream;
 };
 
-// The trains of 64 lines, 32 slots a word: bit s of a line is set with the line's probability, 2^-32 resolution.
+// The trains of 64 lines: a line fires in a slot with its probability, 2^-32 resolution.
 struct TrainLanes {
-  alignas(64) u32 threshold[kLanes], always[kLanes], bits[kLanes], word[4 * kLanes];
+  alignas(64) u32 threshold[kLanes], word[kLanes], bits[kLanes];
+  u64 always;
 };
 
 inline void prepare_trains(TrainLanes& s, const Lines& lines, bool sto_round, const Block& b, u64 seed, u64 step) {
   alignas(64) float p[kLanes];
+  alignas(64) u32 always[kLanes];
   probability_lanes(p, lines.value, lines.scale, b);
   quantise_lanes(p, lines.res, sto_round, seed, lines.stream, step, b.element);
   for (int l = 0; l < kLanes; ++l) {
-    s.always[l] = always_of(p[l]);
-    s.threshold[l] = threshold_of(p[l]);
+    s.threshold[l] = l < b.used ? threshold_of(p[l]) : 0u;
+    always[l] = l < b.used ? always_of(p[l]) : 0u;
   }
+  alignas(64) const u32 none[kLanes] = {};
+  s.always = below(none, always);
 }
 
-// Slots `from` .. `to` - 1, at most 32 of them, into bits 0 ...
-inline void draw_trains(TrainLanes& s, u32 stream, i64 from, i64 to, const Block& b, u64 seed, u64 step) {
-  for (int l = 0; l < kLanes; ++l) s.bits[l] = 0;
-  for (i64 slot = from; slot < to; slot += 4) {
-    const i64 left = to - slot;
-    philox_lanes(s.word, kLanes, seed, stream, step, b.element, (u32)(slot >> 2));
-    const u32 valid = valid_slots(left);
-    for (int l = 0; l < kLanes; ++l) {
-      u32 nibble = 0;
-      for (int k = 0; k < 4; ++k) nibble |= fires(s.word[k * kLanes + l], s.threshold[l], s.always[l]) << k;
-      s.bits[l] |= (nibble & valid) << (slot - from);
+// The lines that fire in one slot.
+inline u64 draw_slot(TrainLanes& s, u32 stream, i64 slot, const Block& b, const RoundKeys& keys, u64 step) {
+  philox_lines(s.word, keys, stream, step, element_of_line(b.first), (u32)slot);
+  return below(s.word, s.threshold) | s.always;
+}
+
+// A sample's masks of columns: those where x is positive, then of each slot those that fire, which rows look up.
+inline i64 mask_rows(const UpdateJob& job) { return 1 + (job.kind == ohm_ops::kStochastic ? job.longest : 0); }
+inline u64* positive_mask(const UpdateJob& job, i64 t) { return job.x_mask + t * mask_rows(job) * job.mask_words; }
+inline u64* slot_mask(const UpdateJob& job, i64 t, i64 slot) { return positive_mask(job, t) + (1 + slot) * job.mask_words; }
+
+inline void encode_columns(const UpdateJob& job, const Lines& lines, i64 t, const Block& b, const RoundKeys& keys) {
+  const u64 step = job.first_step + (u64)t;
+  TrainLanes s;
+  prepare_trains(s, lines, job.sto_round, b, keys.seed, step);
+  for (i64 slot = 0; slot < job.scales[t].length; ++slot)
+    slot_mask(job, t, slot)[b.first / kLanes] = draw_slot(s, lines.stream, slot, b, keys, step);
+}
+
+// A row keeps its train, 32 slots a word.
+inline void encode_rows(const UpdateJob& job, const Lines& lines, i64 t, const Block& b, const RoundKeys& keys) {
+  const u64 step = job.first_step + (u64)t;
+  TrainLanes s;
+  prepare_trains(s, lines, job.sto_round, b, keys.seed, step);
+  for (i64 from = 0; from < job.scales[t].length; from += kSlotsPerWord) {
+    for (int l = 0; l < kLanes; ++l) s.bits[l] = 0;
+    for (i64 slot = from; slot < job.scales[t].length && slot < from + kSlotsPerWord; ++slot) {
+      const u64 fired = draw_slot(s, lines.stream, slot, b, keys, step);
+      for (int l = 0; l < kLanes; ++l) s.bits[l] |= (u32)(fired >> l & 1u) << (slot - from);
     }
+    u32* train = job.d_train + (t * job.words + from / kSlotsPerWord) * lines.count;
+    for (int l = 0; l < b.used; ++l) train[b.first + l] = s.bits[l];
   }
 }
 
-// A row keeps its train; of the columns, each slot keeps the lines that fire: what rows need to look up.
-inline void store_row_trains(u32* train, const TrainLanes& s, const Block& b) {
-  for (int l = 0; l < b.used; ++l) train[b.first + l] = s.bits[l];
-}
-
-inline void store_column_masks(u64* mask, i64 mask_words, const TrainLanes& s, i64 slots, const Block& b) {
-  for (i64 slot = 0; slot < slots; ++slot) {
-    u64 lines = 0;
-    for (int l = 0; l < b.used; ++l) lines |= (u64)(s.bits[l] >> slot & 1u) << l;
-    mask[slot * mask_words + b.first / kLanes] = lines;
-  }
+inline void mark_positive(const UpdateJob& job, const Lines& lines, i64 t, const Block& b) {
+  alignas(64) u32 one[kLanes];
+  alignas(64) const u32 none[kLanes] = {};
+  for (int l = 0; l < kLanes; ++l) one[l] = lines.value[b.first + b.column[l]] > 0.0f ? 1u : 0u;
+  positive_mask(job, t)[b.first / kLanes] = below(none, one);
 }
 
 inline void level_lanes(float* level, const Lines& lines, i32 kind, i32 length, bool sto_round, const Block& b,
@@ -81,37 +99,26 @@ inline void level_lanes(float* level, const Lines& lines, i32 kind, i32 length, 
     level[b.first + l] = level_of(p[l], kind, length);
 }
 
-inline void encode_trains(const UpdateJob& job, const Lines& lines, i64 t, bool columns, const Block& b, u64 seed) {
-  const u64 step = job.first_step + (u64)t;
-  const i64 length = job.scales[t].length;
-  TrainLanes s;
-  prepare_trains(s, lines, job.sto_round, b, seed, step);
-  for (i64 from = 0; from < length; from += kSlotsPerWord) {
-    const i64 to = length < from + kSlotsPerWord ? length : from + kSlotsPerWord;
-    draw_trains(s, lines.stream, from, to, b, seed, step);
-    if (columns)
-      store_column_masks(job.x_mask + (t * job.longest + from) * job.mask_words, job.mask_words, s, to - from, b);
-    else
-      store_row_trains(job.d_train + (t * job.words + from / kSlotsPerWord) * lines.count, s, b);
-  }
-}
-
-inline void encode(const UpdateJob& job, const Lines& lines, i64 t, bool columns, u64 seed) {
+inline void encode(const UpdateJob& job, const Lines& lines, i64 t, const RoundKeys& keys) {
+  const bool columns = lines.stream == kTrainX;
   float* level = (columns ? job.x_level : job.d_level) + t * lines.count;
   for (i64 first = 0; first < lines.count; first += kLanes) {
     const Block b = block_of(first, lines.count);
-    if (job.kind == ohm_ops::kStochastic)
-      encode_trains(job, lines, t, columns, b, seed);
+    if (columns) mark_positive(job, lines, t, b);
+    if (job.kind != ohm_ops::kStochastic)
+      level_lanes(level, lines, job.kind, job.scales[t].length, job.sto_round, b, keys.seed, job.first_step + (u64)t);
+    else if (columns)
+      encode_columns(job, lines, t, b, keys);
     else
-      level_lanes(level, lines, job.kind, job.scales[t].length, job.sto_round, b, seed, job.first_step + (u64)t);
+      encode_rows(job, lines, t, b, keys);
   }
 }
 
-inline void encode_all(const UpdateJob& job, u64 seed, i64 out, i64 in, int threads) {
+inline void encode_all(const UpdateJob& job, const RoundKeys& keys, i64 out, i64 in, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (i64 t = 0; t < job.samples; ++t) {
-    encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, true, seed);
-    encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, false, seed);
+    encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, keys);
+    encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, keys);
   }
 }
 
@@ -144,8 +151,7 @@ inline i64 stack_trains(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 f
     u32 slots = job.d_train[(t * job.words + word) * out + row];
     for (; slots; slots &= slots - 1) {
       const i64 slot = kSlotsPerWord * word + __builtin_ctz(slots);
-      const u64* mask = job.x_mask + (t * job.longest + slot) * job.mask_words + first / 64;
-      if (lift(levels, top, mask, words)) clear_level(levels, ++top);
+      if (lift(levels, top, slot_mask(job, t, slot) + first / 64, words)) clear_level(levels, ++top);
     }
   }
   return top;
@@ -170,7 +176,7 @@ inline i64 stack_levels(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 f
 
 // Up positive, down negative, as an update would apply them.
 inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed, i32* counts) {
-  encode_all(job, seed, out, in, 1);
+  encode_all(job, RoundKeys(seed), out, in, 1);
   for (i64 t = 0; t < job.samples; ++t)
     for (i64 row = 0; row < out; ++row)
       for (i64 first = 0; first < in; first += kSpan) {

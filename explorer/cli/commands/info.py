@@ -9,9 +9,6 @@ an update. Exit status 1 where a training step will not fit in the memory that i
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.cli import output
@@ -113,22 +110,10 @@ def _from_file(text: str) -> Any:
     """Return the module that ``file.py:name`` names, or that what it names returns."""
     from torch import nn
 
-    from engine.errors import ParameterError, near_miss
+    from engine.errors import ParameterError
+    from explorer.networks import from_file
 
-    path, _, name = text.rpartition(":")
-    if not Path(path).is_file():
-        raise ParameterError(f"MODEL = {text!r}: there is no file {path!r} (allowed: file.py:name). Check the path.")
-    spec = importlib.util.spec_from_file_location("ohmscape_model", path)
-    if spec is None or spec.loader is None:
-        raise ParameterError(f"MODEL = {text!r}: is no Python file (allowed: file.py:name). Name one.")
-    loaded = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(Path(path).resolve().parent))  # as if the file were run: it may import its neighbours
-    spec.loader.exec_module(loaded)
-    if not hasattr(loaded, name):
-        known = [n for n in vars(loaded) if not n.startswith("_")]
-        hint = near_miss(name, known) or f" It has {', '.join(known[:8])}."
-        raise ParameterError(f"MODEL = {text!r}: the file has no {name!r} (allowed: a name in it).{hint}")
-    found = getattr(loaded, name)
+    found = from_file.named(text, "MODEL")
     model = found() if callable(found) and not isinstance(found, nn.Module) else found
     if not isinstance(model, nn.Module):
         raise ParameterError(

@@ -28,7 +28,8 @@ def named_direction(name: str) -> int | None:
 
 def trend(values: np.ndarray) -> int:
     """Return +1 or -1 if the readings clearly rise or fall along the trace, else 0."""
-    span = values.max() - values.min()
+    values = values[np.isfinite(values)]  # rejected rows are NaN
+    span = values.max() - values.min() if values.size else 0.0
     if span <= 0 or values.size < 3:
         return 0
     y = (values - values.min()) / span
@@ -75,7 +76,7 @@ def infer(table: Table, columns: list[np.ndarray], options: Options) -> tuple[li
     known = {d for d in found if d}
     assumed = [j for j, d in enumerate(found) if not d]
     for j in assumed:
-        constant = columns[j].min() == columns[j].max()
+        constant = np.nanmin(columns[j]) == np.nanmax(columns[j])
         if not constant or len(known) != 1:
             subject = f"direction of column {table.label(j)!r} in {table.source}"
             rule = "the readings neither rise nor fall clearly, and the name does not tell"

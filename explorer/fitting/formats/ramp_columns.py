@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from ..cells import is_number, to_decimal_point
 from ..errors import refusal
-from ..table import Table, is_number, to_decimal_point
+from ..roles import role_of
+from ..table import Table
 from ..trace import Trace, pulse_trace
 from .base import Format, Options, Reading
 from .directions import infer
@@ -28,8 +32,10 @@ class RampColumns(Format):
     def read(self, table: Table, options: Options) -> Reading:
         check_names(table)
         _refuse_numbers(table)
+        table, counters = _without_counter(table)
         columns = [ending_in_blanks(table, j) for j in range(table.n_columns)]
         directions, warnings = infer(table, columns, options)
+        warnings += counters
         cycle = {1: 0, -1: 0}
         traces: dict[int, Trace] = {}
         for direction, y in zip(directions, columns, strict=True):
@@ -38,6 +44,18 @@ class RampColumns(Format):
             earlier = traces.get(ramp.cycle)
             traces[ramp.cycle] = earlier.then(ramp) if earlier else ramp
         return Reading([traces[c] for c in sorted(traces)], warnings=warnings)
+
+
+def _without_counter(table: Table) -> tuple[Table, list[str]]:
+    """Leave out a first column that is named as a pulse number or a time and only counts."""
+    name = str(table.label(0))
+    if table.n_columns < 2 or role_of(name) not in ("index", "n_pulses", "t_s"):
+        return table, []
+    values, known = table.columns[0].numbers(table.decimal)
+    if not known.all() or not (np.diff(values) > 0).all():
+        return table, []
+    rest = replace(table, header=table.header[1:], columns=table.columns[1:])
+    return rest, [f"column {name!r} counts the readings and was left out"]
 
 
 def check_names(table: Table) -> None:

@@ -11,14 +11,14 @@ from ..table import Table
 
 
 def ending_in_blanks(table: Table, column: int) -> np.ndarray:
-    """Return the readings of a column up to its last filled cell, (reading,).
+    """Return the readings of a column up to its last filled cell, (reading,); NaN where a row is rejected.
 
     Raises
     ------
     MeasuredDataError
         If a cell is empty before the end, is not a finite number, or fewer than three are filled.
     """
-    filled = np.flatnonzero(table.columns[column] != "")
+    filled = np.flatnonzero(table.columns[column].filled)
     n = int(filled[-1]) + 1 if filled.size else 0
     if n < MIN_READINGS:
         subject = f"readings in {table.source} column {table.label(column)!r}"

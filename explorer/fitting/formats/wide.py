@@ -8,9 +8,10 @@ import numpy as np
 from engine.errors import near_miss
 
 from ..errors import place, refusal
-from ..table import Table, is_number, to_decimal_point
-from ..trace import DOWN, READ, UP, pulse_trace
+from ..table import Table
+from ..trace import DOWN, READ, UNKNOWN, UP, pulse_trace
 from .base import Format, Options, Reading
+from .directions import named_direction
 from .ramp_columns import check_names
 from .short_columns import ending_in_blanks
 
@@ -26,8 +27,9 @@ class Wide(Format):
     def recognises(self, table: Table) -> bool:
         if table.header is not None and table.header[0].casefold() == "direction":
             return True
-        cells = [to_decimal_point(c, table.decimal) for c in table.columns[0]]
-        signs = all(is_number(c) and float(c) in DIRECTIONS for c in cells)
+        if table.n_columns < 2:
+            return False
+        signs = bool(np.isin(table.columns[0].numbers(table.decimal)[0], DIRECTIONS).all())
         return signs and (table.header is None or bool(near_miss(table.header[0], ["direction"])))
 
     def read(self, table: Table, options: Options) -> Reading:
@@ -47,10 +49,27 @@ class Wide(Format):
 
 
 def directions_of(table: Table, column: int) -> np.ndarray:
-    """Return a direction column as int8, (row,); raises `MeasuredDataError` unless all are +1, -1 or 0."""
-    values = table.numbers(column)
-    wrong = np.flatnonzero(~np.isin(values, DIRECTIONS))
-    if wrong.size:
-        rule, allowed = "is no direction", "1 up, -1 down, 0 read only"
-        raise table.refuse(int(wrong[0]), column, rule, allowed, "Correct or delete this row.")
-    return values.astype(np.int8)
+    """Return a direction column as int8, (row,); `UNKNOWN` in a row that is rejected.
+
+    Words such as ``up``, ``LTD`` and ``reset`` count as well as 1, -1 and 0.
+
+    Raises
+    ------
+    MeasuredDataError
+        At the first cell that is none of these, where the table is strict.
+    """
+    values, known = table.columns[column].numbers(table.decimal)
+    if not known.all():
+        texts = table.columns[column].text()
+        words = {text: named_direction(text) for text in set(texts[~known])}
+        said = np.array([np.nan if words.get(t) is None else words[t] for t in texts[~known]], dtype=float)
+        values = values.copy()
+        values[~known] = said
+    good = np.isin(values, DIRECTIONS)
+    wordless = ~good & ~known
+    if wordless.any() and not (good & ~known).any():
+        table.numbers(column)  # a column of numbers: an odd cell is worded as in any other
+    rule, allowed = "is no direction", "1 up, -1 down, 0 read only, or up and down"
+    left = ~good & ~table.rejected()
+    table.reject(np.flatnonzero(left), column, rule, allowed, "Correct or delete this row.")
+    return np.where(good, values, UNKNOWN).astype(np.int8)

@@ -54,6 +54,8 @@ def files() -> dict[str, str]:
     return {
         "long.csv": "\n".join(long) + "\n",
         "long_decimal_comma.csv": "\ufeff" + comma + "\r\n",
+        "sequence.csv": "\n".join(["G (uS)", *(f"{g * 1e6:.6g}" for g in [*ramp(40, 1, 25e-6), *ramp(40, -1, 115e-6)])])
+        + "\n",
         "two_column.csv": "\n".join(columns([up, down])) + "\n",
         "set_ramps.csv": "\n".join(["rmp1,rmp2,rmp3,rmp4", *columns(sets)]) + "\n",
         "reset_ramps.csv": "\n".join(["rmp1,rmp2,rmp3,rmp4", *columns(resets)]) + "\n",

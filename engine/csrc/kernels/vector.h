@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the analog product does to a vector as a whole: draws for its lines, its sum, its largest entry.
+#pragma once
+#include "kernels/draws.h"
+
+namespace OHM_NS {
+
+constexpr i64 kVec = 16;  // partial results of every sum
+
+// Draws for up to kLineDraws lines from `first` on, in order. Four consecutive lines share one call of the generator.
+constexpr i64 kLineDraws = 4 * kBatch;
+
+inline void line_words(Drawn<u32>& word, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+  alignas(64) u32 group[kBatch];
+  number_calls(group, (u32)(first / 4), kBatch);
+  philox_lanes(word.row[0], kBatch, seed, stream, step, group, block);
+}
+
+inline void in_order(float* to, const Drawn<float>& z) {
+  for (i64 l = 0; l < kBatch; l += kCalls) interleave(to + 4 * l, z, l);
+}
+
+inline void line_normals(float* to, i64 first, u64 seed, u32 stream, u64 step, u32 block) {
+  Drawn<u32> word;
+  Drawn<float> z;
+  line_words(word, first, seed, stream, step, block);
+  turn_normal(z, word, kBatch);
+  in_order(to, z);
+}
+
+// Calls use(draws, first, width) for all lines.
+template <class Use>
+inline void with_normals(i64 n, u64 seed, u32 stream, u64 step, u32 block, Use use) {
+  alignas(64) float xi[kLineDraws];
+  for (i64 first = 0; first < n; first += kLineDraws) {
+    line_normals(xi, first, seed, stream, step, block);
+    use(xi, first, n - first < kLineDraws ? n - first : kLineDraws);
+  }
+}
+
+inline void add_normals(float* v, i64 n, float scale, u64 seed, u32 stream, u64 step, u32 block) {
+  if (scale == 0.0f) return;
+  with_normals(n, seed, stream, step, block, [&](const float* xi, i64 first, i64 width) {
+    for (i64 k = 0; k < width; ++k) v[first + k] += scale * xi[k];
+  });
+}
+
+// Uniform within +-1/2, for stochastic rounding.
+inline void draw_dither(float* v, i64 n, u64 seed, u32 stream, u64 step, u32 block) {
+  alignas(64) float uniform[kLineDraws];
+  for (i64 first = 0; first < n; first += kLineDraws) {
+    Drawn<u32> word;
+    Drawn<float> z;
+    line_words(word, first, seed, stream, step, block);
+    for (int row = 0; row < 4; ++row)
+      for (i64 l = 0; l < kBatch; ++l) z.row[row][l] = unit_interval(word.row[row][l]) - 0.5f;
+    in_order(uniform, z);
+    const i64 width = n - first < kLineDraws ? n - first : kLineDraws;
+    for (i64 k = 0; k < width; ++k) v[first + k] = uniform[k];
+  }
+}
+
+// Sixteen partial results, whatever the instruction set: the same bits everywhere.
+template <class Term>
+inline float total_of(i64 n, Term term) {
+  float part[kVec] = {}, total = 0.0f;
+  i64 j = 0;
+  for (; j + kVec <= n; j += kVec)
+    for (i64 l = 0; l < kVec; ++l) part[l] += term(j + l);
+  for (; j < n; ++j) total += term(j);
+  for (i64 l = 0; l < kVec; ++l) total += part[l];
+  return total;
+}
+
+// The largest term, 0 if none is positive; many comparisons at a time, as each waits for the one before.
+template <class Term>
+inline float largest_of(i64 n, Term term) {
+  constexpr i64 width = 4 * kVec;
+  float part[width] = {}, most = 0.0f;
+  i64 j = 0;
+  for (; j + width <= n; j += width)
+    for (i64 l = 0; l < width; ++l) part[l] = larger(part[l], term(j + l));
+  for (; j < n; ++j) most = larger(most, term(j));
+  for (i64 l = 0; l < width; ++l) most = larger(most, part[l]);
+  return most;
+}
+
+inline void normal_sample(u64 seed, u32 stream, u64 step, i64 count, float* out) {
+  for (i64 k = 0; k < count; ++k) out[k] = 0.0f;
+  add_normals(out, count, 1.0f, seed, stream, step, 0);
+}
+
+}  // namespace OHM_NS

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fitted parameter with its interval, and how parameters follow from what was searched for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy.stats import t as student
+
+LEVEL = 0.95
+"""Probability with which an interval holds the true value."""
+
+VAGUE = 0.5
+"""A number is not determined where its standard error exceeds this share of it."""
+
+VAGUE_SHAPE = 0.5
+"""The same for numbers around 0 (asymmetry, curvature): their standard error itself."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One fitted parameter of a device class.
+
+    Attributes
+    ----------
+    name : str
+        Name in `engine.devices`; an entry of a table is ``piecewise_up[3]``.
+    value : float
+    stderr : float
+        Standard error; NaN where the value is held or assumed.
+    low, high : float
+        95 % interval; NaN likewise.
+    unit : str
+        ``w`` for normalised weight, ``1`` for a pure number.
+    meaning : str
+    note : str
+        Why the value is to be taken with care; blank if there is no reason.
+    logarithmic : bool
+        The estimate is normal on a logarithmic scale, and the interval is a factor each way.
+    """
+
+    name: str
+    value: float
+    stderr: float
+    low: float
+    high: float
+    unit: str
+    meaning: str
+    note: str = ""
+    logarithmic: bool = False
+
+    @property
+    def determined(self) -> bool:
+        """True where the data fix the value."""
+        return not self.note
+
+    @property
+    def held(self) -> bool:
+        """True where the value was not estimated."""
+        return not math.isfinite(self.stderr)
+
+    def __str__(self) -> str:
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        if self.held:
+            return f"{self.name} = {self.value:.4g}{unit} (held)"
+        doubt = "" if self.determined else " (not determined)"
+        interval = f"[{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.name} = {self.value:.4g} ± {self.stderr:.2g}{unit}, 95 % {interval}{doubt}"
+
+    def to_dict(self) -> dict:
+        """Return the fields, fit for JSON; NaN and infinity are None."""
+        row = asdict(self)
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+
+    @classmethod
+    def from_dict(cls, row: dict) -> Parameter:
+        """Return the parameter of `to_dict`."""
+        numbers = ("value", "stderr", "low", "high")
+        return cls(**{k: math.nan if k in numbers and v is None else v for k, v in row.items()})
+
+
+SIGNED = ("up_down", "gamma_", "A_", "pow_up_down", "range_", "piecewise_", "mean_")
+"""Beginnings of names whose values may have either sign: their intervals are symmetric."""
+
+
+def is_signed(name: str, stem: str) -> bool:
+    """Return whether a parameter of a class may be of either sign; exponents of `exp_step` may not."""
+    if stem == "exp_step" and name.startswith("gamma_"):
+        return False
+    return name.startswith(SIGNED) and not name.endswith("_dtod")
+
+
+def parameter(
+    name: str, value: float, stderr: float, unit: str, meaning: str, *, signed: bool, freedom: float = np.inf
+) -> Parameter:
+    """Return a parameter with its interval from a standard error.
+
+    Parameters
+    ----------
+    signed : bool
+        Symmetric interval; otherwise a factor each way, which never crosses 0.
+    freedom : float
+        Degrees of freedom of the standard error.
+    """
+    reach = float(student.ppf(0.5 + LEVEL / 2, freedom)) * stderr
+    if signed or value == 0:
+        low, high = value - reach, value + reach
+    else:
+        factor = math.exp(min(reach / abs(value), 300.0))
+        low, high = sorted((value / factor, value * factor))
+    made = Parameter(name, value, stderr, low, high, unit, meaning, "", not signed)
+    return replace(made, note=_vague(made, signed))
+
+
+def _vague(p: Parameter, signed: bool) -> str:
+    if not math.isfinite(p.stderr):
+        return ""
+    limit = VAGUE * abs(p.value) if not signed else (VAGUE_SHAPE if p.unit == "1" else math.inf)
+    if p.stderr <= limit:
+        return ""
+    return f"{p.name} is not determined: {p.value:.2g} ± {p.stderr:.2g}{'' if p.unit == '1' else ' ' + p.unit}"
+
+
+def held(name: str, value: float, unit: str, meaning: str, note: str) -> Parameter:
+    """Return a parameter that was not estimated."""
+    return Parameter(name, float(value), math.nan, math.nan, math.nan, unit, meaning, note, False)
