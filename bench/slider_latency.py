@@ -5,8 +5,7 @@
 
 The clock starts when the slider's value is set in the page and stops at the last paint of the pulse response with the
 data of the new value; 200 devices, 400 pulses, five moves before to warm up. Every move checks its answer: the drawn
-median has to be, bit for bit, the one computed here for the new value. The server sends the curve first; what the
-plots of steps and symmetry points need follows, and their last paint is told in columns of its own.
+median has to be, bit for bit, the one computed here for the new value.
 """
 
 from __future__ import annotations
@@ -38,10 +37,9 @@ WARM_UP = 5
 START_LIMIT_S = 120
 EPOCHS = "2000"  # of the training that runs meanwhile; it is cancelled at the end
 
-_OTHERS = ("Weight before the pulse (w)", "Symmetry point (w)")  # on show until another tab is opened
 # Keeps the time of every paint of the pulse response, the plot over the number of pulses.
-_WATCH = """others => {
-  window.latency = {paints: [], others: []}
+_WATCH = """() => {
+  window.latency = {paints: []}
   for (const model of Bokeh.documents[0]._all_models.values()) {
     if (model.type === 'Figure' && model.below[0].axis_label === 'Pulse number') {
       window.latency.source = model.renderers.map(r => r.data_source).find(s => s.data.median ?? s.data.get?.('median'))
@@ -52,29 +50,19 @@ _WATCH = """others => {
       }
     }
   }
-  for (const model of Bokeh.documents[0]._all_models.values()) {
-    if (model.type === 'Figure' && others.includes(model.below[0].axis_label)) {
-      const view = Bokeh.index.find_one_by_id(model.id), paint = view._actual_paint
-      view._actual_paint = function () {
-        paint.apply(this, arguments)
-        window.latency.others.push(performance.now())
-      }
-    }
-  }
   window.latency.source.change.connect(() => { window.latency.changed = performance.now() })
 }"""
 # Sets the slider and waits until the plot has been painted with new data and then left alone for a while.
 _MOVE = """([label, position]) => new Promise(resolve => {
   const slider = [...Bokeh.documents[0]._all_models.values()].find(m => m.data?.label === label && 'start' in m.data)
-  const {source, paints, others} = window.latency, started = performance.now()
-  paints.length = others.length = 0
+  const {source, paints} = window.latency, started = performance.now()
+  paints.length = 0
   slider.data.value = position
   const look = () => {
     const now = performance.now(), last = paints.filter(([, changed]) => changed > started).at(-1)
-    if (last && now - Math.max(last[0], ...others) > 150) {
+    if (last && now - last[0] > 150) {
       const data = source.data
-      const rest = others.length ? others.at(-1) - started : null
-      resolve({ms: last[0] - started, others: rest, median: Array.from(data.median ?? data.get('median'))})
+      resolve({ms: last[0] - started, median: Array.from(data.median ?? data.get('median'))})
     } else if (now - started > 10000) resolve(null)
     else setTimeout(look, 5)
   }
@@ -110,16 +98,13 @@ def opened(url: str) -> Iterator[Page]:
         page.goto(f"{url}device_lab")
         page.wait_for_function("window.Bokeh?.documents[0]?.is_idle", timeout=START_LIMIT_S * 1000)
         page.wait_for_timeout(1000)
-        page.evaluate(_WATCH, list(_OTHERS))
+        page.evaluate(_WATCH)
         yield page
         browser.close()
 
 
-def move(page: Page, scale: Scale, position: float) -> tuple[float, float | None]:
-    """Move the slider; return the milliseconds to the redrawn curve, and to the other plots where they are on show.
-
-    The curve is checked to be the new one.
-    """
+def move(page: Page, scale: Scale, position: float) -> float:
+    """Move the slider; return the milliseconds to the redrawn curve after checking that it is the new one."""
     told = page.evaluate(_MOVE, [PARAMETER, position])
     if told is None:
         raise SystemExit(f"no redrawn curve within 10 s of moving {PARAMETER} to {scale.value(position):g}")
@@ -127,7 +112,7 @@ def move(page: Page, scale: Scale, position: float) -> tuple[float, float | None
     wanted = respond(Request(device, N_DEVICES, N_PULSES, SEED)).curves["median"]
     if not np.array_equal(np.float32(told["median"]), wanted):
         raise SystemExit(f"wrong answer: the drawn median is not that of {PARAMETER} = {scale.value(position):g}")
-    return told["ms"], told["others"]
+    return told["ms"]
 
 
 def run(page: Page, name: str, moves: int) -> dict:
@@ -135,14 +120,9 @@ def run(page: Page, name: str, moves: int) -> dict:
     scale = Scale(presets.load(PRESET).describe(PARAMETER))
     there = np.linspace(-3, -2, moves // 2 + WARM_UP)
     positions = np.concatenate([there, there[::-1] + 0.5 * scale.step])[: moves + WARM_UP]
-    moved = [move(page, scale, round(float(p), 4)) for p in positions][WARM_UP:]
-    times, others = [ms for ms, _ in moved], [ms for _, ms in moved if ms is not None]
+    times = [move(page, scale, round(float(p), 4)) for p in positions][WARM_UP:]
     median, p95 = np.percentile(times, [50, 95])
-    row = {"while": name, "median_ms": float(median), "p95_ms": float(p95), "max_ms": max(times), "moves": len(times)}
-    if others:
-        median, p95 = np.percentile(others, [50, 95])
-        row["other_plots"] = {"median_ms": float(median), "p95_ms": float(p95), "moves": len(others)}
-    return row
+    return {"while": name, "median_ms": float(median), "p95_ms": float(p95), "max_ms": max(times), "moves": len(times)}
 
 
 @contextlib.contextmanager
@@ -173,9 +153,6 @@ def main() -> None:
     for row in rows:
         print(f"{row['while']}: median {row['median_ms']:.0f} ms, 95 % below {row['p95_ms']:.0f} ms, "
               f"longest {row['max_ms']:.0f} ms, {row['moves']} moves")  # fmt: skip
-        if more := row.get("other_plots"):
-            print(f"  plots of steps and symmetry points: median {more['median_ms']:.0f} ms, "
-                  f"95 % below {more['p95_ms']:.0f} ms")  # fmt: skip
     checked = {"medians_equal": 2 * (options.moves + WARM_UP)}
     result = {"benchmark": "slider_latency", "machine": machine(), "load": load(), "checked": checked, "rows": rows}
     if options.json:
