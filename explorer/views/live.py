@@ -21,11 +21,16 @@ Found = TypeVar("Found")
 SLIDER_DEBOUNCE_MS = 0
 """The latest-wins worker holds back what is too much, so the slider itself need not wait."""
 
+AFTER_CURVE_MS = 30
+"""What need not move with the slider waits so long: by then the server has sent the curve that the user looks at."""
+
 
 def undelayed(cls: type) -> type:
-    """Take Panel's hidden 50 ms wait off a widget class of ours (a class decorator)."""
+    """Take Panel's hidden 50 ms wait off a widget class of ours, and the busy sign that nobody shows (a decorator)."""
     if hasattr(cls, "_debounce"):  # private in Panel; a test tells when it is gone
         cls._debounce = SLIDER_DEBOUNCE_MS
+    if hasattr(cls, "_busy__ignore"):  # private too
+        cls._busy__ignore = ["value"]
     return cls
 
 
@@ -63,6 +68,41 @@ def refresh(*views: Viewable) -> None:
     """Send changes of raw Bokeh sources to a notebook; a served page needs no such push."""
     if not served():
         pn.io.push_notebook(*views)
+
+
+class Later:
+    """Calls ``act`` a little after a change, once for all changes until then; at once where there is no page.
+
+    Parameters
+    ----------
+    act : callable
+        Takes nothing; runs with the document's lock.
+    after_ms : int
+        Milliseconds from the first of the changes.
+    rested : bool
+        From the last of them instead: ``act`` waits until the state rests.
+    """
+
+    def __init__(self, act: Callable[[], Any], after_ms: int = AFTER_CURVE_MS, *, rested: bool = False):
+        self._act, self._after_ms, self._rested = act, after_ms, rested
+        self._waiting: Any = None
+
+    def changed(self, *events: Any) -> None:
+        """Something has changed."""
+        if not served():
+            self._act()
+            return
+        doc = pn.state.curdoc
+        if self._waiting is not None:
+            if not self._rested:
+                return
+            doc.remove_timeout_callback(self._waiting)
+        self._waiting = doc.add_timeout_callback(self._over, self._after_ms)
+
+    def _over(self) -> None:
+        self._waiting = None
+        with together():
+            self._act()
 
 
 class LatestWins(Generic[Asked, Found]):

@@ -11,6 +11,7 @@ from panel.viewable import Viewable, Viewer
 from explorer.labs.history import EditedModel
 from explorer.views import theme
 from explorer.views.fields import KINDS, Field
+from explorer.views.live import Later
 
 _OPEN_GROUPS = (0, 1)  # a closed group costs the page nothing until it is opened
 
@@ -49,12 +50,12 @@ class ParameterPanel(Viewer):
         bar = pn.Row(self.chip, pn.HSpacer(), self.undo, self.redo, self.reset, sizing_mode="stretch_width", margin=0)
         self._view = pn.Column(bar, self.groups, sizing_mode="stretch_width", margin=0)
         self._sync()
-        state.param.watch(self._sync, ["revision", "problem", "problem_field"])
+        state.param.watch(Later(self._sync).changed, ["revision", "problem", "problem_field"])
 
     def __panel__(self) -> Viewable:
         return self._view
 
-    def _sync(self, *events) -> None:
+    def _sync(self) -> None:
         state = self._state
         now = (getattr(state.model, "kind", type(state.model)), state.preset)
         if self._shown is None or self._shown[0] != now[0]:

@@ -10,7 +10,7 @@ from engine import presets
 from engine.devices import Device
 from explorer.labs.state import MAX_PINNED, DeviceState
 from explorer.views import theme
-from explorer.views.live import LatestWins
+from explorer.views.live import Later, LatestWins
 from explorer.views.response_data import Request, Response, respond, tiles
 from explorer.views.response_plots import CurvePlot, StepPlot
 
@@ -43,7 +43,7 @@ class PinnedPanel:
         if state.pinned:
             self.worker.now(self._asked())
         state.param.watch(self._list, "pinned")
-        state.param.watch(self._tell, ["pinned", "revision"])
+        state.param.watch(Later(self._tell).changed, ["pinned", "revision"])
         state.param.watch(lambda *events: self.worker.request(self._asked()), _WATCHED)
 
     def _asked(self) -> list[Request]:
@@ -63,7 +63,7 @@ class PinnedPanel:
         )
         return pn.Row(mark, remove, margin=0)
 
-    def _tell(self, *events) -> None:
+    def _tell(self) -> None:
         """Follow what can be kept, and the numbers of the device on show."""
         state = self._state
         self.button.disabled = not state.can_pin

@@ -13,7 +13,8 @@ from explorer.experiments.mvm_error import MvmError
 from explorer.labs import link
 from explorer.labs.tile_state import TileState
 from explorer.views import theme
-from explorer.views.takeaway import LinkToState, Settled, Takeaway
+from explorer.views.live import Later
+from explorer.views.takeaway import SETTLE_MS, LinkToState, Takeaway
 
 _TOO_LONG = f"Your matrix does not fit into a link of {link.MAX_CHARACTERS} characters. Save the code instead."
 _COLUMNS = ("ideal", "analog", "error", "adc_code")
@@ -32,7 +33,7 @@ class ProductShare(Viewer):
         self.carriers = [*self._address.carriers, self.snippet.held]
         self.view = self._layout()
         self._show()
-        settled = Settled(self._show)
+        settled = Later(self._show, SETTLE_MS, rested=True)
         for one in (state, *state.parts.values()):
             one.param.watch(settled.changed, "revision")
 

@@ -9,12 +9,13 @@ from panel.viewable import Viewable, Viewer
 from explorer.labs.state import DeviceState
 from explorer.views import theme
 from explorer.views.diagnosis import DiagnosisView
-from explorer.views.live import LatestWins, refresh
+from explorer.views.live import Later, LatestWins, refresh
 from explorer.views.pinned import PinnedPanel
 from explorer.views.response_data import Curves, Request, Response, describe, measured_columns, simulate
 from explorer.views.response_plots import CurvePlot, StepPlot, SymmetryPlot
 
 _WATCHED = ["revision", "n_devices", "n_pulses", "seed"]
+_DETAILS_MS = 15  # after the curve was drawn: its message goes out first
 
 
 class ResponseView(Viewer):
@@ -37,15 +38,15 @@ class ResponseView(Viewer):
         self.tiles = theme.html(margin=(12, 0, 4, 0))
         self.problem = theme.error_box(visible=False)
         self.note = theme.caption("")
-        # The curve is drawn as soon as it is known; the rest takes twice as long and follows.
+        # The curve is drawn as soon as it is known; the rest takes longer and follows once the page has the curve.
+        self._drawn: Curves | None = None
+        self._details_due = Later(lambda: self.details_worker.request(self._drawn), _DETAILS_MS)
         self.worker: LatestWins[Request, Curves] = LatestWins(simulate, self._draw, self._failed, (self.curves.pane,))
         plots = (self.steps.pane, self.symmetry.pane)
         self.details_worker: LatestWins[Curves, Response] = LatestWins(describe, self._detail, self._failed, plots)
         self.overview, self.details = self._overview(), self._details()
         self._overlay()
-        self._ask_details = self.details_worker.now  # for the first picture of the page
         self.worker.now(Request.of(state))
-        self._ask_details = self.details_worker.request
         state.param.watch(lambda *events: self.worker.request(Request.of(state)), _WATCHED)
         state.param.watch(self._overlay, "measured")
 
@@ -66,7 +67,12 @@ class ResponseView(Viewer):
 
     def _draw(self, found: Curves) -> None:
         self.curves.draw(found)
-        self._ask_details(found)
+        if self._drawn is None:  # the first picture of a page
+            self._drawn = found
+            self.details_worker.now(found)
+        else:
+            self._drawn = found
+            self._details_due.changed()
 
     def _detail(self, found: Response) -> None:
         for plot in (self.steps, self.symmetry):

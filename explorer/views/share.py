@@ -11,7 +11,8 @@ from engine.errors import OhmscapeError
 from explorer.labs import link
 from explorer.labs.state import DeviceState
 from explorer.views import theme
-from explorer.views.takeaway import STATE_ARGUMENT, LinkToState, Settled, Takeaway
+from explorer.views.live import Later
+from explorer.views.takeaway import SETTLE_MS, STATE_ARGUMENT, LinkToState, Takeaway
 from explorer.views.upload import Upload
 
 LIMIT_MB = 1
@@ -45,7 +46,7 @@ class SharePanel(Viewer):
         self.carriers = [*self._address.carriers, self.toml.held, self.snippet.held]
         self.view = self._layout()
         self._show()
-        state.param.watch(Settled(self._show).changed, _WATCHED)
+        state.param.watch(Later(self._show, SETTLE_MS, rested=True).changed, _WATCHED)
 
     def __panel__(self) -> Viewable:
         return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)

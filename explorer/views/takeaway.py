@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from html import escape
 
 import panel as pn
@@ -13,11 +12,11 @@ from panel.viewable import Viewable
 from explorer.labs import link
 from explorer.labs.history import EditedModel
 from explorer.views import address, theme
-from explorer.views.live import served
 
 STATE_ARGUMENT = "state"
 
-_SETTLE_MS = 400  # the address follows a drag once it rests, not at every step of it
+SETTLE_MS = 400
+"""The address follows a drag once it rests, not at every step of it."""
 
 # The clipboard needs a secure page (https or this machine); elsewhere the old command still works.
 _COPY = """
@@ -99,25 +98,3 @@ class LinkToState:
         if fits:
             self.link.text = f"{address.base() or self._page}?{STATE_ARGUMENT}={text}"
         self.entry.put(text if fits else "")
-
-
-class Settled:
-    """Calls ``act`` once the state rests; at once where there is no page."""
-
-    def __init__(self, act: Callable[[], None]):
-        self._act = act
-        self._waiting: object | None = None
-
-    def changed(self, *events: object) -> None:
-        """The state has changed."""
-        doc = pn.state.curdoc
-        if not served():
-            self._act()
-            return
-        if self._waiting is not None:
-            doc.remove_timeout_callback(self._waiting)
-        self._waiting = doc.add_timeout_callback(self._settled, _SETTLE_MS)
-
-    def _settled(self) -> None:
-        self._waiting = None
-        self._act()

@@ -14,7 +14,7 @@ from engine.devices import Device
 from explorer.experiments.retention import UNITS, Retention, clocks
 from explorer.labs.state import DeviceState
 from explorer.views import theme
-from explorer.views.live import LatestWins
+from explorer.views.live import Later, LatestWins
 from explorer.views.ranges import round_out, set_range
 
 MAX_DEVICES = 200
@@ -120,7 +120,7 @@ class TemporalView(Viewer):
             self.problem, self.empty, self.note, cards, sizing_mode="stretch_width", margin=0
         )
         self.worker.now(Request.of(state))
-        state.param.watch(lambda *events: self.worker.request(Request.of(state)), _WATCHED)
+        state.param.watch(Later(lambda: self.worker.request(Request.of(state))).changed, _WATCHED)
 
     def __panel__(self) -> Viewable:
         return self.view

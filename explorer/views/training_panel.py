@@ -14,7 +14,7 @@ from explorer import jobs
 from explorer.labs.state import DeviceState
 from explorer.views import address, theme
 from explorer.views.job_words import CHIPS, Runner, ahead, duration, find, owner
-from explorer.views.live import together
+from explorer.views.live import Later, together
 from explorer.views.share import title
 from explorer.views.training_data import History, Outcome
 from explorer.views.training_job import FollowedJob, differences
@@ -163,6 +163,7 @@ class TrainingPanel(Viewer):
         self.start.on_click(self.run)
         self.cancel.on_click(lambda _: self.followed and self.followed.job.cancel())
         self.its_device.on_click(lambda _: self._adopt())
+        self._mark = Later(self._mark_stale)
         self.state.param.watch(lambda *events: self._knob_moved(), _WATCHED)
         self.runs.param.watch(lambda event: self._compare(), "chosen")
 
@@ -222,11 +223,14 @@ class TrainingPanel(Viewer):
         self._progress()
 
     def _knob_moved(self) -> None:
+        self._moved = time.monotonic()
+        self._mark.changed()
+
+    def _mark_stale(self) -> None:
         """Mark the result at the first move; of the words that follow each further one `poll` takes care."""
         stale = self.followed is not None and bool(self._differences())
         if stale is not self.stale.visible or not self._poller.running:
             self._show()
-        self._moved = time.monotonic()
 
     def _differences(self) -> list[str]:
         experiment = self.followed.experiment
