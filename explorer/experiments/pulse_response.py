@@ -106,7 +106,7 @@ class PulseResponse(Experiment):
         """Return traces, bands, symmetry points and step statistics; see the variables' attributes."""
         traces = self.simulate()
         progress(0.5, "pulses done")
-        return self.describe(traces)
+        return self.labelled(traces)
 
     def simulate(self) -> Traces:
         """Send the pulses and return what was read: all that a live curve needs, a third of the work of `run`."""
@@ -118,7 +118,7 @@ class PulseResponse(Experiment):
         cells = {n: c[:, 0].cpu().numpy() for n, c in tile.cells.items()}
         return Traces(hidden, apparent, _band(apparent), nominal, directions, cells)
 
-    def describe(self, traces: Traces) -> xr.Dataset:
+    def labelled(self, traces: Traces) -> xr.Dataset:
         """Return what `compute` returns, for what `simulate` of the same experiment has read."""
         ds = _dataset(traces)
         ds["symmetry_point"] = _variable(

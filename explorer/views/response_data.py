@@ -127,7 +127,7 @@ def simulate(request: Request) -> Curves:
 def describe(drawn: Curves) -> Response:
     """Return all that is shown of what `simulate` has found."""
     device = drawn.request.device
-    ds = drawn.experiment.describe(drawn.traces)
+    ds = drawn.experiment.labelled(drawn.traces)
     symmetry = ds["symmetry_point"].values
     found = symmetry[np.isfinite(symmetry)]
     nominal = ds.attrs["nominal_symmetry_point"]
