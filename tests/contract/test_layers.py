@@ -55,7 +55,11 @@ WITHOUT_GUI = (
     "explorer.jobs",
 )
 ENGINE_NEEDS = {"numpy", "torch", "param", "tomli_w"}
-FOR_CIRCUITS = {m: {"scipy"} for m in ("engine.tiles.nodal", "engine.tiles.faults")}  # imported where it is used
+# scipy is imported where it is used: sparse circuits, sorted repairs, distributions, a global search
+FOR_CIRCUITS = {
+    m: {"scipy"}
+    for m in ("engine.tiles.nodal", "engine.tiles.faults", "engine.inference.noise.log_time_relaxation", "engine.inference.wpo")
+}
 FOR_A_GPU = {"cuda"}  # cuda-bindings, imported where a GPU is used
 
 
