@@ -145,7 +145,7 @@ def filtered(
     found = np.empty(sets)
     given = [a.ctypes.data for a in (params, *variances)]
     results = [0 if a is None else a.ctypes.data for a in (found, *extra)]
-    ops.filtered(stem, readings.rows, readings.addresses(), sets, params.shape[1], given, results)
+    ops.run("filter", stem, readings.rows, readings.addresses(), sets, params.shape[1], given, results)
     return Filtered(found, *extra)
 
 

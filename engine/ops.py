@@ -8,6 +8,7 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +27,6 @@ except ImportError as error:  # a source tree on the path that was never built, 
 # Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
 Outputs = tuple[torch.Tensor, torch.Tensor]
-
-# Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
-_PARTS_EACH = 4
-_LEAST_ROWS = 32
 
 STREAMS: dict[str, int] = dict(_core.streams())
 SPAN: int = _core.span
@@ -72,7 +69,7 @@ def on_gpu(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def _gpu():
+def gpu():
     """Return the calls for GPUs; imported when the first tile goes there."""
     from engine.cuda import arrays
 
@@ -118,7 +115,7 @@ def element_normals(
 ) -> torch.Tensor:
     """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: standard normals ``(4, count)``."""
     if on_gpu(device):
-        return _gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=True)
+        return gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=True)
     out = torch.empty(4, count)
     _core.element_normals(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
@@ -129,7 +126,7 @@ def element_uniforms(
 ) -> torch.Tensor:
     """Return draws ``4*block .. 4*block+3`` of elements ``0 .. count-1``: uniform in (0, 1], ``(4, count)``."""
     if on_gpu(device):
-        return _gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=False)
+        return gpu().element_draws(device, seed, STREAMS[stream], step, count, block, normal=False)
     out = torch.empty(4, count)
     _core.element_uniforms(seed, STREAMS[stream], step, count, block, out.data_ptr())
     return out
@@ -291,7 +288,7 @@ class UpdateJob:
     def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
         """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
         if on_gpu(self.x.device):
-            return _gpu().coincidences(self, seed, first_step)
+            return gpu().coincidences(self, seed, first_step)
         counts = torch.empty(self.x.shape[0], self.d.shape[1], self.x.shape[1], dtype=torch.int32)
         _core.coincidences(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, counts.data_ptr())
         return counts
@@ -320,7 +317,7 @@ class TimeArrays:
 
 def arrays_on(device: torch.device) -> type[TileArrays]:
     """Return the class of tiles whose state lies on ``device``."""
-    return _gpu().GpuArrays if on_gpu(device) else TileArrays
+    return gpu().GpuArrays if on_gpu(device) else TileArrays
 
 
 def allocate(
@@ -398,132 +395,6 @@ def step(
     return mean, spread
 
 
-
-DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
-
-
-def device_draws(
-    keys: Sequence[int], rows: int, count: int, form: str, device: torch.device = CPU,
-    mean: torch.Tensor | None = None, spread: torch.Tensor | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed, ``(seeds, rows, count)``.
-
-    Parameters
-    ----------
-    keys : sequence of int
-        Seeds.
-    rows, count : int
-    form : {"uniform", "normal", "plain", "floored", "folded"}
-        In (0, 1]; standard normal; mean + spread times a normal, as it is, not below zero, or its magnitude.
-    device : torch.device
-    mean, spread : torch.Tensor, optional
-        ``rows * count`` numbers for all seeds, or as many for each.
-    """
-    out, stream = torch.empty(len(keys), rows, count, device=device), STREAMS["construction"]
-    arrays = [None if a is None else a.contiguous() for a in (mean, spread)]
-    if on_gpu(device):
-        _gpu().device_draws(out, keys, stream, form, *arrays)
-        return out
-    each = mean is not None and mean.numel() == out.numel() and len(keys) > 1
-    places = [0 if a is None else a.data_ptr() for a in arrays]
-    threads = threads_for(out.numel())
-    _core.device_draws(list(keys), stream, rows, count, DRAWS[form], *places, each, threads, out.data_ptr())
-    return out
-
-
-def drifted_read(
-    programmed: torch.Tensor, nu: torch.Tensor, share: torch.Tensor, drift_log: float, growth: float,
-    keys: Sequence[int] | None, combine: Sequence[float] | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """Return conductances after drift as a read finds them: ``max(0, g exp(-nu L) (1 + q S xi))``.
-
-    Parameters
-    ----------
-    programmed, nu, share : torch.Tensor
-        ``(chip, slices, out, in)``: g, the exponents, q.
-    drift_log, growth : float
-        L and S.
-    keys : sequence of int or None
-        The chips' seeds of this read; None for a read without noise.
-    combine : sequence of float, optional
-        A factor for each slice: return the sum of the slices times it, ``(chip, out, in)``.
-    """
-    chips, slices, *shape = programmed.shape
-    arrays, stream = [a.contiguous() for a in (programmed, nu, share)], STREAMS["construction"]
-    if on_gpu(programmed.device):
-        g = _gpu().device_read(arrays, drift_log, growth, keys, stream)
-        return g if combine is None else torch.einsum("ck...,k->c...", g, g.new_tensor(combine))
-    out = programmed.new_empty(programmed.shape if combine is None else (chips, *shape))
-    places, count = [a.data_ptr() for a in arrays], programmed[0, 0].numel()
-    _core.device_read(
-        places, drift_log, growth, list(keys or ()), stream, [chips, slices, count], list(combine or ()),
-        threads_for(programmed.numel()), out.data_ptr(),
-    )  # fmt: skip
-    return out
-
-
-@dataclass
-class ChipProducts:
-    """The analog products of one tile on several chips.
-
-    Parameters
-    ----------
-    params : sequence of float
-        The periphery in compiled order.
-    seeds, construction_seeds, first_steps : sequence of int
-        Each chip's own: of fresh draws, of those made once, number of the first vector.
-    average : float
-        Running mean of the largest inputs, for the input scaling that uses it.
-    factors : torch.Tensor, optional
-        ``(chip, out)``: what outputs are multiplied by.
-    one_hot : bool
-        The vectors are the identity's rows, each driving one line with 1.
-    """
-
-    params: Sequence[float]
-    seeds: Sequence[int]
-    construction_seeds: Sequence[int]
-    first_steps: Sequence[int]
-    average: float = 0.0
-    factors: torch.Tensor | None = None
-    one_hot: bool = False
-
-    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
-
-        The bits are those of one product after another.
-        """
-        y = torch.empty(len(weights), x.shape[-2], weights.shape[1], device=x.device)
-        if on_gpu(x.device):
-            for k in range(len(weights)):
-                y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
-            return y if self.factors is None else y.mul_(self.factors[:, None])
-        if y.numel():
-            self._on_cpu(weights, x, y)
-        return y
-
-    def _of(self, k: int) -> Product:
-        return Product(
-            self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
-        )
-
-    def _on_cpu(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
-        (chips, out, in_), rows = weights.shape, x.shape[-2]
-        native = _core.Product(
-            weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, rows, False, list(self.params),
-            self.average, 0, 0, 0, threads_for(chips * out * in_ * rows),
-        )  # fmt: skip
-        seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
-        factors = 0 if self.factors is None else self.factors.data_ptr()
-        _core.mvm_chips(native, _core.Chips(x.dim() == 2, self.one_hot, *seeds, factors, _rows_at_once(chips, rows)))
-
-
-def _rows_at_once(chips: int, rows: int) -> int:
-    """Return how many vectors of a chip a thread takes at a time: enough parts for threads to end together."""
-    parts = -(-_PARTS_EACH * torch.get_num_threads() // chips)
-    return max(_LEAST_ROWS, -(-rows // parts))
-
-
-def filtered(stem: str, *arguments) -> None:
-    """Run the filter behind a device's likelihood on what `engine.likelihood` has checked."""
-    _core.filter(stem, *arguments)
+def run(what: str, *arguments) -> Any:
+    """Call the compiled ``what`` on what a module of its own topic has checked."""
+    return getattr(_core, what)(*arguments)

@@ -243,7 +243,7 @@ def device_draws(
     out: torch.Tensor, seeds: Sequence[int], stream: int, form: str, mean: torch.Tensor | None,
     spread: torch.Tensor | None,
 ) -> None:  # fmt: skip
-    """Fill ``(seeds, rows, count)``; `engine.ops.device_draws`."""
+    """Fill ``(seeds, rows, count)``; `engine.chip_ops.device_draws`."""
     rows, count = out.shape[1:]
     for place, seed in enumerate(seeds):
         for block in range(-(-rows // 4)):
@@ -259,7 +259,7 @@ def device_draws(
 def device_read(
     arrays: Sequence[torch.Tensor], drift_log: float, growth: float, seeds: Sequence[int] | None, stream: int
 ) -> torch.Tensor:
-    """Return what a read finds, ``(chip, slices, out, in)``; `engine.ops.drifted_read`."""
+    """Return what a read finds, ``(chip, slices, out, in)``; `engine.chip_ops.drifted_read`."""
     out = torch.empty_like(arrays[0])
     slices, count = out.shape[1], out[0, 0].numel()
     for chip in range(len(out)):

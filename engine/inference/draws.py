@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine import ops
+from engine import chip_ops
 from engine.rng import derive_seeds
 
 
@@ -59,5 +59,5 @@ class Draws:
 
     def _drawn(self, form: str, path: Sequence[int | str], rows: int, **of: torch.Tensor) -> torch.Tensor:
         _, out, in_ = self.shape
-        drawn = ops.device_draws(self.keys(*path), rows, out * in_, form, self.device, **of)
+        drawn = chip_ops.device_draws(self.keys(*path), rows, out * in_, form, self.device, **of)
         return drawn.reshape(len(self.seeds), rows, out, in_)

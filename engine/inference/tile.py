@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine import ops
+from engine import chip_ops
 from engine.errors import StateError
 from engine.inference.compensation import Compensation
 from engine.inference.converters.base import Scale
@@ -175,9 +175,9 @@ class ProgrammedTile:
     def _weights_of(self, chips: list[int]) -> torch.Tensor:
         return self.weights if len(chips) == len(self.weights) else self.weights[chips]
 
-    def _products(self, chips: list[int], keys: list[int], first: list[int], **others) -> ops.ChipProducts:
+    def _products(self, chips: list[int], keys: list[int], first: list[int], **others) -> chip_ops.ChipProducts:
         lines = [self._line_keys[c] for c in chips]
-        return ops.ChipProducts(self.periphery, keys, lines, first, self.average, **others)
+        return chip_ops.ChipProducts(self.periphery, keys, lines, first, self.average, **others)
 
     # -- what is kept ------------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from panel.viewable import Viewable, Viewer
 
 from explorer.views import theme
 from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
+from explorer.views.job_words import Runner
 from explorer.views.navigation import links
 from explorer.views.studio_fit import StudioFit
 from explorer.views.studio_input import StudioInput
 from explorer.views.studio_use import StudioUse
-from explorer.views.training_job import Runner
 
 TITLE = "Ohmscape fit studio"
 _NOTEBOOK_SIDE_PX = 330

@@ -18,7 +18,8 @@ from explorer.labs import link
 from explorer.labs.drift_state import DriftState
 from explorer.views import theme
 from explorer.views.drift_data import Curve
-from explorer.views.takeaway import LinkToState, Settled, Takeaway
+from explorer.views.live import Later
+from explorer.views.takeaway import SETTLE_MS, LinkToState, Takeaway
 
 _TOO_LONG = f"The scenarios do not fit into a link of {link.MAX_CHARACTERS} characters. Save the code instead."
 
@@ -45,7 +46,7 @@ class DriftShare(Viewer):
         self.carriers = [*self._address.carriers, self.snippet.held]
         self.view = self._layout()
         self._show()
-        state.param.watch(Settled(self._show).changed, ["revision", "time"])
+        state.param.watch(Later(self._show, SETTLE_MS, rested=True).changed, ["revision", "time"])
 
     def __panel__(self) -> Viewable:
         return pn.Column(self.view, *self.carriers, sizing_mode="stretch_width", margin=0)

@@ -14,8 +14,8 @@ from explorer.experiments.base import Experiment
 from explorer.jobs import Job
 from explorer.jobs.job import FINAL
 from explorer.views import address, theme
+from explorer.views.job_words import Runner, duration, find
 from explorer.views.live import together
-from explorer.views.training_job import Runner, duration, find
 
 POLL_MS = 200
 _WORDS = {"queued": "Waiting", "running": "Running", "done": "Finished", "failed": "Failed", "cancelled": "Cancelled"}

@@ -27,8 +27,8 @@ from explorer.views.fit_plots import (
     residual_words,
 )
 from explorer.views.job_box import JobBox
+from explorer.views.job_words import Runner
 from explorer.views.live import in_one_message, refresh
-from explorer.views.training_job import Runner
 
 ARGUMENT = "fit"
 _ALL = "all classes, ranked"

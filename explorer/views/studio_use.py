@@ -23,8 +23,8 @@ from explorer.labs import link
 from explorer.labs.state import DeviceState
 from explorer.views import theme
 from explorer.views.job_box import JobBox
+from explorer.views.job_words import Runner
 from explorer.views.number_box import NumberBox
-from explorer.views.training_job import Runner
 
 ARGUMENT = "posterior"
 PRESET_NAME, REPORT_NAME, CODE_NAME = "fitted_device.toml", "fit_report.html", "fitted_device.py"

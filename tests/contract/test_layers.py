@@ -20,7 +20,7 @@ ORDER = [
     ("engine.cuda.cache", "engine.cuda.availability"),
     ("engine.cuda.driver",),
     ("engine.ops", "engine.cuda"),  # the kernels of the CPU and of a GPU: either calls the other
-    ("engine.quantity", "engine.rng", "engine.likelihood"),
+    ("engine.quantity", "engine.rng", "engine.likelihood", "engine.chip_ops"),
     ("engine.devices",),
     ("engine.presets",),
     ("engine.tiles",),
@@ -58,7 +58,8 @@ ENGINE_NEEDS = {"numpy", "torch", "param", "tomli_w"}
 # scipy is imported where it is used: sparse circuits, sorted repairs, distributions, a global search
 FOR_CIRCUITS = {
     m: {"scipy"}
-    for m in ("engine.tiles.nodal", "engine.tiles.faults", "engine.inference.noise.log_time_relaxation", "engine.inference.wpo")
+    for m in ("engine.tiles.nodal", "engine.tiles.faults", "engine.inference.noise.log_time_relaxation",
+              "engine.inference.wpo")
 }
 FOR_A_GPU = {"cuda"}  # cuda-bindings, imported where a GPU is used
 

@@ -58,7 +58,7 @@ def polynomial(w: torch.Tensor, w_max: float) -> torch.Tensor:
         (Poly(), lambda w: polynomial(w, 0.8)),
         (Poly(std_dev=3.0), lambda w: 3 * polynomial(w, 0.8)),
     ],
-    ids=str,
+    ids=["add", "add of one", "add of each output", "mult", "mult of largest", "poly", "poly times three"],
 )
 def test_noise_has_the_size_of_the_formula(modifier, size, weights):
     """N = 2e5, seed 11, z 5; weights above 0.4 apart: fewer (about a tenth of all), 2.5 %."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from engine import ops
+from engine import chip_ops
 from engine.inference.draws import Draws, time_bits
 from engine.inference.noise.base import DRIFT, READ, SCALED, NoiseModel, State, polynomial, programmed_with
 from engine.quantity import Flag, Quantity, Table
@@ -111,7 +111,7 @@ class PowerLawNoise(NoiseModel):
     ) -> torch.Tensor:
         keys = draws.keys(READ, read_id, time_bits(t)) if self.read_noise_scale > 0 else None
         arrays = state["programmed"], state["nu"], state["read"]
-        return ops.drifted_read(*arrays, self.drift_log(t), self.read_growth(t), keys, factors)
+        return chip_ops.drifted_read(*arrays, self.drift_log(t), self.read_growth(t), keys, factors)
 
     def state_names(self) -> tuple[str, ...]:
         """Return ``programmed``, ``nu``, ``read``."""

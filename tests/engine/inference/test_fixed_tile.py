@@ -25,7 +25,7 @@ from programmed_tiles import (
     stuck,
 )
 
-from engine import ops
+from engine import chip_ops
 from engine.inference.converters.dual_pair import DualPair
 from engine.inference.noise.pcm import Pcm
 from engine.inference.noise.reram_cmo import ReramCmo
@@ -209,11 +209,11 @@ def test_noise_and_wires_of_a_product():
         "bound_management": "none",
     }
     noisy = IOParameters(w_noise=0.0175, w_noise_type="pcm_read", **bare).pack()
-    y = ops.ChipProducts(noisy, [1], [2], [0])(w[None], x.expand(20_000, -1).contiguous())[0]
+    y = chip_ops.ChipProducts(noisy, [1], [2], [0])(w[None], x.expand(20_000, -1).contiguous())[0]
     formula = 0.0175 * (w.abs() @ x**2).sqrt()
     assert (y.std(0) / formula).mean().item() == pytest.approx(1.0, abs=0.02)
     wires = IOParameters(ir_drop=1.0, ir_drop_g_ratio=1 / (0.35 * 5e-6), **bare).pack()
-    lost = ops.ChipProducts(wires, [1], [2], [0])(w[None], x[None])[0, 0] - w @ x
+    lost = chip_ops.ChipProducts(wires, [1], [2], [0])(w[None], x[None])[0, 0] - w @ x
     assert (lost.norm() / (w @ x).norm()).item() == pytest.approx(1.0699e-3, abs=1e-5)
 
 

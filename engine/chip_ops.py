@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels over the devices of many chips at once: draws, reads after drift, products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from engine import ops
+from engine.shapes import CPU
+
+# Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
+_PARTS_EACH = 4
+_LEAST_ROWS = 32
+
+DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
+
+
+def device_draws(
+    keys: Sequence[int], rows: int, count: int, form: str, device: torch.device = CPU,
+    mean: torch.Tensor | None = None, spread: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """Return draws ``0 .. rows-1`` of elements ``0 .. count-1`` for each seed, ``(seeds, rows, count)``.
+
+    Parameters
+    ----------
+    keys : sequence of int
+        Seeds.
+    rows, count : int
+    form : {"uniform", "normal", "plain", "floored", "folded"}
+        In (0, 1]; standard normal; mean + spread times a normal, as it is, not below zero, or its magnitude.
+    device : torch.device
+    mean, spread : torch.Tensor, optional
+        ``rows * count`` numbers for all seeds, or as many for each.
+    """
+    out, stream = torch.empty(len(keys), rows, count, device=device), ops.STREAMS["construction"]
+    arrays = [None if a is None else a.contiguous() for a in (mean, spread)]
+    if ops.on_gpu(device):
+        ops.gpu().device_draws(out, keys, stream, form, *arrays)
+        return out
+    each = mean is not None and mean.numel() == out.numel() and len(keys) > 1
+    places = [0 if a is None else a.data_ptr() for a in arrays]
+    threads = ops.threads_for(out.numel())
+    ops.run("device_draws", list(keys), stream, rows, count, DRAWS[form], *places, each, threads, out.data_ptr())
+    return out
+
+
+def drifted_read(
+    programmed: torch.Tensor, nu: torch.Tensor, share: torch.Tensor, drift_log: float, growth: float,
+    keys: Sequence[int] | None, combine: Sequence[float] | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """Return conductances after drift as a read finds them: ``max(0, g exp(-nu L) (1 + q S xi))``.
+
+    Parameters
+    ----------
+    programmed, nu, share : torch.Tensor
+        ``(chip, slices, out, in)``: g, the exponents, q.
+    drift_log, growth : float
+        L and S.
+    keys : sequence of int or None
+        The chips' seeds of this read; None for a read without noise.
+    combine : sequence of float, optional
+        A factor for each slice: return the sum of the slices times it, ``(chip, out, in)``.
+    """
+    chips, slices, *shape = programmed.shape
+    arrays, stream = [a.contiguous() for a in (programmed, nu, share)], ops.STREAMS["construction"]
+    if ops.on_gpu(programmed.device):
+        g = ops.gpu().device_read(arrays, drift_log, growth, keys, stream)
+        return g if combine is None else torch.einsum("ck...,k->c...", g, g.new_tensor(combine))
+    out = programmed.new_empty(programmed.shape if combine is None else (chips, *shape))
+    places, count = [a.data_ptr() for a in arrays], programmed[0, 0].numel()
+    ops.run(
+        "device_read",
+        places, drift_log, growth, list(keys or ()), stream, [chips, slices, count], list(combine or ()),
+        ops.threads_for(programmed.numel()), out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+@dataclass
+class ChipProducts:
+    """The analog products of one tile on several chips.
+
+    Parameters
+    ----------
+    params : sequence of float
+        The periphery in compiled order.
+    seeds, construction_seeds, first_steps : sequence of int
+        Each chip's own: of fresh draws, of those made once, number of the first vector.
+    average : float
+        Running mean of the largest inputs, for the input scaling that uses it.
+    factors : torch.Tensor, optional
+        ``(chip, out)``: what outputs are multiplied by.
+    one_hot : bool
+        The vectors are the identity's rows, each driving one line with 1.
+    """
+
+    params: Sequence[float]
+    seeds: Sequence[int]
+    construction_seeds: Sequence[int]
+    first_steps: Sequence[int]
+    average: float = 0.0
+    factors: torch.Tensor | None = None
+    one_hot: bool = False
+
+    def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
+
+        The bits are those of one product after another.
+        """
+        y = torch.empty(len(weights), x.shape[-2], weights.shape[1], device=x.device)
+        if ops.on_gpu(x.device):
+            for k in range(len(weights)):
+                y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
+            return y if self.factors is None else y.mul_(self.factors[:, None])
+        if y.numel():
+            self._on_cpu(weights, x, y)
+        return y
+
+    def _of(self, k: int) -> ops.Product:
+        return ops.Product(
+            self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
+        )
+
+    def _on_cpu(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
+        (chips, out, in_), rows = weights.shape, x.shape[-2]
+        native = ops.run(
+            "Product",
+            weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, rows, False, list(self.params),
+            self.average, 0, 0, 0, ops.threads_for(chips * out * in_ * rows),
+        )  # fmt: skip
+        seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
+        factors = 0 if self.factors is None else self.factors.data_ptr()
+        of_chips = ops.run("Chips", x.dim() == 2, self.one_hot, *seeds, factors, _rows_at_once(chips, rows))
+        ops.run("mvm_chips", native, of_chips)
+
+
+def _rows_at_once(chips: int, rows: int) -> int:
+    """Return how many vectors of a chip a thread takes at a time: enough parts for threads to end together."""
+    parts = -(-_PARTS_EACH * torch.get_num_threads() // chips)
+    return max(_LEAST_ROWS, -(-rows // parts))
