@@ -42,8 +42,8 @@ class UpdateParameters(Model):
     # fmt: off
     pulse_type = Choice("stochastic_compressed", PULSE_TYPES, group="Update", source=_SOURCE,
                         doc="Random trains (in one pass, or positive and negative apart), a deterministic count, "
-                            "arithmetic without and with the devices' bounds, or a gradient that any optimizer of torch "
-                            "follows.")
+                            "arithmetic without and with the devices' bounds, or a gradient that any optimizer of "
+                            "torch follows.")
     desired_bl = Quantity(31, bounds=(1, 1000), softbounds=(1, 127), unit="pulses", integer=True, group="Update",
                           source=_SOURCE, doc="Length of the pulse trains; the longest one with update_bl_management.")
     fixed_bl = Flag(True, group="Update", source=_SOURCE,

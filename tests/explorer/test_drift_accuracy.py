@@ -55,7 +55,7 @@ def test_scenarios_run_on_the_same_chips(ds):
 
 
 def test_compensation_makes_up_for_the_mean_decay(ds):
-    """An ideal read-out finds mean |W|, whose decay is that of the slope to 2 %; a noisy one is 4 % short (section 5)."""
+    """An ideal read-out finds mean |W|, whose decay is that of the slope to 2 %; a noisy one is 4 % short (5)."""
     late = ds.sel(scenario="PCM", time=YEAR)
     np.testing.assert_allclose(late.alpha * late.slope, 0.96, atol=0.03)
     exact = Scenario(compensation="ideal_readout")
