@@ -72,8 +72,8 @@ class Fit(TimedOperation):
         if self.peer:
             self.peer.open(self.peer_job())
 
-    def _opened(self, peer: Peer | None) -> tuple[Peer | None, str | None]:
-        self.peer, lacking = super()._opened(peer)
+    def _opened(self, peer: Peer | None, calls: int) -> tuple[Peer | None, str | None]:
+        self.peer, lacking = super()._opened(peer, calls)
         return self.peer, lacking
 
     def call(self) -> None:

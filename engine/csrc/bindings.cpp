@@ -504,7 +504,7 @@ void normals(u64 seed, u32 stream, u64 step_number, i64 count, Address out) {
 void element_draws(u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out, bool normal) {
   float* row = mutable_floats(out);
   for (i64 e = 0; e < count; ++e) {
-    const auto words = OHM_NS::draw_words(seed, stream, step_number, (u32)e, block);
+    const auto words = OHM_NS::stream_words(seed, stream, step_number, (u32)e, block);
     const auto z = OHM_NS::normals_of(words);
     for (int k = 0; k < 4; ++k) row[k * count + e] = normal ? z.v[k] : OHM_NS::unit_interval(words.v[k]);
   }

@@ -137,6 +137,11 @@ def _spans(columns: int) -> int:
     return -(-columns // ops.SPAN)
 
 
+def _run_places(numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return call and place in it of a run's draws: 16 calls give 64, all first numbers, then all second ones ..."""
+    return numbers // 64 * 16 + numbers % 16, numbers % 64 // 16
+
+
 def _numbered(fires: torch.Tensor, used: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Number the pulses of one level (out, in), row by row and block by block, after the ``used`` (out, blocks) ones.
 
@@ -223,11 +228,13 @@ class TensorArrays(ops.TileArrays):
         blocks = _spans(numbers.shape[1])
         rows, columns = (torch.arange(n, device=numbers.device) for n in numbers.shape)
         element = rows[:, None] * blocks + columns // ops.SPAN
+        call, place = _run_places(numbers)
+        first = int(call.min())
         calls = [
             ops.element_normals(self.seed, stream, step, numbers.shape[0] * blocks, block, numbers.device)
-            for block in range(int(numbers.min()) >> 2, (int(numbers.max()) >> 2) + 1)
+            for block in range(first, int(call.max()) + 1)
         ]
-        return torch.stack(calls)[(numbers >> 2) - (int(numbers.min()) >> 2), numbers & 3, element]
+        return torch.stack(calls)[call - first, place, element]
 
     def _fire(self, direction: torch.Tensor, where: torch.Tensor, xi: torch.Tensor) -> None:
         mean, spread = self.device.cell_step(self.hidden, direction, self.cells)

@@ -67,6 +67,12 @@ OHM_HD Words draw_words(u64 seed, u32 stream, u64 step, u32 element, u32 block) 
   return philox<rounds>(seed, block, element, (u32)step, (stream << 24) | ((u32)(step >> 32) & 0xffffffu));
 }
 
+// The same by the number of rounds that the stream has.
+OHM_HD Words stream_words(u64 seed, u32 stream, u64 step, u32 element, u32 block) {
+  return stream >= kTrainX && stream <= kUpdateWrite ? draw_words<kUpdateRounds>(seed, stream, step, element, block)
+                                                     : draw_words<kRounds>(seed, stream, step, element, block);
+}
+
 // Uniform in (0, 1]: the word as a binary fraction, half a unit added so that 0 cannot occur.
 OHM_HD float unit_interval(u32 word) { return float_of(bits_of((float)(i32)(word >> 1) + 0.5f) - (31u << 23)); }
 

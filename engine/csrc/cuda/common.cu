@@ -26,7 +26,7 @@ OHM_KERNEL void ohm_outer(float* weights, const float* x, const float* d, float 
 // Draws 4 block .. 4 block + 3 of elements 0 .. count - 1, four rows of `count`: normals, or uniform in (0, 1].
 OHM_KERNEL void ohm_draws(u64 seed, u32 stream, u64 step, i64 count, u32 block, i32 normal, float* to) {
   for (i64 e = first_item(); e < count; e += item_stride()) {
-    const Words words = draw_words(seed, stream, step, (u32)e, block);
+    const Words words = stream_words(seed, stream, step, (u32)e, block);
     const Normals z = normals_of(words);
     OHM_UNROLL(4)
     for (int k = 0; k < 4; ++k) to[k * count + e] = normal ? z.v[k] : unit_interval(words.v[k]);

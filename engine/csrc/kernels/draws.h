@@ -80,7 +80,7 @@ inline __attribute__((noinline)) void draw_run(float* normal, i64 count, const R
     for (i64 b = 0; b < blocks; ++b, call += kRunCalls) philox_run(word + b * kRunBlock, keys, stream, step, element, call);
     const u32* from = word;
     for (i64 pair = 0; pair < 2 * blocks; ++pair, from += 2 * kRunCalls, normal += 2 * kRunCalls)
-      for (int l = 0; l < kRunCalls; ++l) {
+      for (i64 l = 0; l < (i64)kRunCalls; ++l) {
         const Pair both = normal_pair(from[l], from[kRunCalls + l]);
         normal[l] = both.first, normal[kRunCalls + l] = both.second;
       }

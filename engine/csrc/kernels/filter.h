@@ -5,9 +5,9 @@
 // weight by three-point Gauss-Hermite quadrature. That is exact where the mean step is linear in the weight (constant,
 // linear, soft bounds: the plain Kalman filter, multiplicative noise included) and of third order in the others.
 // Source: "New extension of the Kalman filter to nonlinear systems" (SPIE 3068, 1997) for the sigma points; the moments of
-// a clipped normal are in core/belief.h.
+// a clipped normal are in kernels/belief.h.
 #pragma once
-#include "core/belief.h"
+#include "kernels/belief.h"
 #include "core/filter_job.h"
 #include "kernels/crosspoint.h"
 
