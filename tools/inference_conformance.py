@@ -71,7 +71,7 @@ STATEMENTS = {
     "I63": "Stuck devices and repair",
     "I64": "Calibration of input ranges",
 }
-NOT_HERE = {"I60": "Not here: comes with the adapters."}
+NOT_HERE: dict[str, str] = {}
 NOTES = {
     "I36": "At the ends of the range the peer lets conductances go beyond it: the formula is compared there.",
     "I38": "Without read noise.",

@@ -75,7 +75,7 @@ def forecast(
     >>> from engine.nn import AnalogLinear
     >>> from engine.tiles import TileConfig
     >>> print(forecast(AnalogLinear(512, 512, config=TileConfig("idealized_symmetric")), chips=5))
-    51.0 MiB for 5 chips of 262,144 weights on 2 devices each (7.0 MiB a chip)
+    58.0 MiB for 5 chips of 262,144 weights on 2 devices each (7.0 MiB a chip)
     """
     chosen = noises.made(noise, "forecast.noise")
     given = chosen.converter() if converter is None else converters.made(converter, "forecast.converter")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .device_fit import DeviceFit, restricted_slope, scanned
+from .device_fit import WEAKEST, DeviceFit, restricted_slope, scanned
 from .objective import Objective
 from .optimise import maximise, scale_at
 
@@ -81,9 +81,9 @@ def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
             break
     inverse = np.linalg.pinv(total)
     scores = np.array([j.score for j in judged])
-    scores = scores - scores.mean(0)
+    moves = (scores - scores.mean(0)) @ inverse.T  # of each device; their squares are no less than 0, whatever is rounded
     n = len(fits)
-    covariance = inverse @ (scores.T @ scores) @ inverse * n / (n - 1)
+    covariance = moves.T @ moves * n / (n - 1)
     return CommonNoise(names, psi, covariance, [j.fit for j in judged])
 
 
@@ -130,9 +130,9 @@ def _judged(fit: DeviceFit, names: list[str], psi: np.ndarray, *, anew: bool) ->
 def _with_curve(fit: DeviceFit, u: np.ndarray, rest: np.ndarray, curve: Objective) -> DeviceFit:
     """Return the fit at ``u`` with the covariance of the curve at fixed noise, by the observed information."""
     scale = scale_at(curve, u[rest])
-    information = curve.bend(u[rest], scale)
+    information = curve.bend_of_errors(u[rest], scale, WEAKEST)
     root, directions = np.linalg.eigh(np.nan_to_num(information))
-    inverse = (directions / np.maximum(root, 1e-3)) @ directions.T * np.outer(scale, scale)
+    inverse = (directions / np.maximum(root, WEAKEST)) @ directions.T * np.outer(scale, scale)
     covariance = np.zeros_like(fit.covariance)
     covariance[np.ix_(rest, rest)] = inverse
     return replace(fit, u=u, covariance=covariance)

@@ -233,7 +233,7 @@ def finished(objective: Objective, best: Optimum, held: Mapping[str, str]) -> De
 
 def _inverse(objective: Objective, u: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     """Return the covariance, the coordinates of weak directions, and a Newton step that leaves those alone."""
-    information = objective.bend(u, scale)
+    information = objective.bend_of_errors(u, scale, WEAKEST)
     root, directions = np.linalg.eigh(np.nan_to_num(information))
     faint = root < WEAKEST
     weak = tuple(n for n, d in zip(objective.names, np.abs(directions[:, faint]).T.max(0) if faint.any() else

@@ -120,7 +120,21 @@ class Objective:
 
     def bend(self, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the observed information, minus the second derivatives per ``scale``, ``(coordinates, same)``."""
-        n, step = u.size, BEND * np.eye(u.size) * scale
+        return self._bend_along(u, np.eye(u.size) * scale)
+
+    def bend_of_errors(self, u: np.ndarray, scale: np.ndarray, weakest: float) -> np.ndarray:
+        """Return the same from steps along the axes of the expected information, each of one standard error there.
+
+        Where coordinates go together, steps of one at a time are too short for the direction that is known worst: the
+        kinks of steps that end at zero would then pass for information.
+        """
+        root, axes = np.linalg.eigh(self.slopes(u, scale)[1])
+        long = np.sqrt(np.maximum(root, weakest))
+        back = axes * long
+        return back @ self._bend_along(u, (axes / long).T * scale) @ back.T
+
+    def _bend_along(self, u: np.ndarray, moves_by_one: np.ndarray) -> np.ndarray:
+        n, step = u.size, BEND * moves_by_one
         pairs = [(i, j) for i in range(n) for j in range(i)]
         moves = [u, *(u + s for s in step), *(u - s for s in step)]
         moves += [u + step[i] + step[j] for i, j in pairs] + [u - step[i] - step[j] for i, j in pairs]
