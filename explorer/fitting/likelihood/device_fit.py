@@ -118,7 +118,7 @@ def found(
     objective = Objective.of(candidate, device)
     begins = [
         scanned(objective, _begin(objective, start or {})),
-        *(_begin(objective, other) for other in candidate.other_starts()),
+        *(scanned(objective, _begin(objective, other)) for other in candidate.other_starts()),
     ]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
     objective, best = _with_far_bounds(objective, best)

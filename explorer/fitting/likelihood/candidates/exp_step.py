@@ -57,12 +57,22 @@ class ExpStep(Candidate):
         low, high = self.options.get("ends", (self.scene.low, self.scene.high))
         return high - low
 
-    def _start(self, way: int, width: float) -> tuple[float, float, float]:
+    def other_starts(self) -> list[dict[str, float]]:
+        """Return starts from gentle, middling and steep exponents alone: mean steps near a plateau mislead the best."""
+        found = []
+        for part in np.array_split(RATES, 3):
+            start = {}
+            for name, way in (("up", 1), ("down", -1)):
+                start[f"s_{name}"], start[f"A_{name}"], start[f"rate_{name}"] = self._start(way, self.width, part)
+            found.append(start)
+        return found
+
+    def _start(self, way: int, width: float, rates: np.ndarray = RATES) -> tuple[float, float, float]:
         """Return scale, amplitude and exponent of the mean steps: straight lines in exp(rate w), the best rate."""
         nodes = np.linspace(self.scene.low, self.scene.high, 9)
         steps = self.scene.curve(way, nodes)
         best = (np.inf, 0.0, 0.0, 1.0)
-        for rate in RATES / self.scene.span:
+        for rate in rates / self.scene.span:
             basis = np.stack([np.ones_like(nodes), np.exp(way * rate * nodes)], axis=1)
             (level, part), *_ = np.linalg.lstsq(basis, steps, rcond=None)
             miss = float(((basis @ (level, part) - steps) ** 2).sum())
