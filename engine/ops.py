@@ -27,7 +27,6 @@ except ImportError as error:  # a source tree on the path that was never built, 
 # Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
 Outputs = tuple[torch.Tensor, torch.Tensor]
-
 STREAMS: dict[str, int] = dict(_core.streams())
 SPAN: int = _core.span
 """Columns of a row whose draws a parallel update numbers together."""

@@ -43,7 +43,7 @@ def test_constant_step_far_from_bounds_equals_joint_normal_density():
 
 
 def test_soft_bounds_multiplicative_noise_gives_exact_mean_and_variance():
-    """Unread pulses: mean and variance of docs/physics/devices.md, section 7.1, soft bounds, multiplicative noise."""
+    """Unread pulses: mean and variance of docs/physics/devices.md, section 7, soft bounds, multiplicative noise."""
     s, sigma, n, w0 = 0.02, 0.5, 40, -0.5
     pulses, reads = np.concatenate([[0], np.ones(n)]), np.concatenate([[1], np.zeros(n - 1), [1]])
     mean = np.concatenate([[w0], np.zeros(n)])
