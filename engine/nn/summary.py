@@ -95,8 +95,8 @@ class Summary:
         """Predicted peak of making the tiles and training with the batch, beyond what the process takes without.
 
         Not an upper bound: it counts tensors, and neither copies that torch makes inside its functions nor what the
-        allocator holds back. Predicted over measured: perceptrons 1.07 (three layers) and 1.15 (two), convolutions
-        0.94, LSTM 1.05, encoder 0.99 to 1.04, LeNet 0.8 to 0.9 (its measured peak varies from run to run).
+        allocator holds back. Predicted over measured with an allocator that holds back nothing: perceptron 1.36,
+        convolutions 1.02, encoder 1.51 (tests/engine/test_summary.py); with the usual one it varies from run to run.
         """
         step = self.batch * self.sample_bytes + self.working_bytes
         return self.tile_bytes + self.digital_bytes + max(step, self.making_bytes)

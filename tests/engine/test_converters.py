@@ -49,7 +49,7 @@ def test_converter_uniform_signal_has_the_noise_of_its_step(kind, bits, db):
 @CIRCUITS
 @pytest.mark.parametrize(("sharing", "groups"), [(1, 8), (4, 2), (0, 1)])
 def test_converter_gain_is_shared_by_the_columns_of_one(kind, sharing, groups):
-    converter = kind(bits=16, gain_std=0.05, sharing=sharing)  # 12 bits: two of eight fall on one code by chance, 1 in 6
+    converter = kind(bits=16, gain_std=0.05, sharing=sharing)  # fewer: two of eight may fall on one code
     codes = converter.codes(np.full((1, 8), 0.5), seed=4)[0]
     assert len(set(codes.tolist())) == groups
     assert (np.diff(codes.reshape(groups, -1), axis=1) == 0).all()

@@ -81,7 +81,7 @@ def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
             break
     inverse = np.linalg.pinv(total)
     scores = np.array([j.score for j in judged])
-    moves = (scores - scores.mean(0)) @ inverse.T  # of each device; their squares are no less than 0, whatever is rounded
+    moves = (scores - scores.mean(0)) @ inverse.T  # of each device
     n = len(fits)
     covariance = moves.T @ moves * n / (n - 1)
     return CommonNoise(names, psi, covariance, [j.fit for j in judged])
