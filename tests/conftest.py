@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,7 +24,12 @@ from xdist.scheduler import LoadScopeScheduling
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 FOLDER_MARKERS = {"browser": "browser"}
-SERVERS_AND_WORKERS = ("tests/explorer/test_job", "tests/browser/")
+# What waits for other processes more than it computes, as chains that each stay in one process, the longest first.
+CHAINS = {
+    "pages of the served apps": r"tests/browser/(?!test_jupyterlab)",
+    "JupyterLab, workers, builds": r"tests/(browser/test_jupyterlab|explorer/test_job|contract/test_new_device)",
+}
+gc.disable()  # until all is imported; see pytest_collection_finish
 if "PYTEST_XDIST_WORKER" in os.environ:  # the cores are taken: threads that wait for each other would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 hypothesis.settings.register_profile("ohmscape", deadline=None)  # a busy machine is no failure
@@ -43,35 +50,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(FOLDER_MARKERS[below[0]])
         item.extra_keyword_matches.update(n for mark in item.iter_markers("conformance") for n in mark.args)
     items.sort(key=lambda item: _turn(item.path, slow))
-    _leave_out_what_jupyterlab_runs(items)
-
-
-def _leave_out_what_jupyterlab_runs(items: list[pytest.Item]) -> None:
-    """Drop a notebook whose cells a browser test runs in JupyterLab: to start a kernel for it takes half a minute."""
-    run = {item.module.NOTEBOOK for item in items if hasattr(getattr(item, "module", None), "NOTEBOOK")}
-    items[:] = [item for item in items if item.path not in run]
-
 
 def _turn(path: Path, slow: set[Path]) -> int:
-    """Return when a file's turn comes: notebooks, what starts servers or workers, other long files, the rest."""
-    if path.suffix == ".ipynb":
-        return 0
-    file = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
-    if file.startswith(SERVERS_AND_WORKERS):
-        return 1 + file.startswith(SERVERS_AND_WORKERS[-1])
-    return 3 if path in slow else 4
+    """Return when a file's turn comes: the chains, other long files, the rest."""
+    chain = _chain(path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else "")
+    if chain is not None:
+        return list(CHAINS).index(chain)
+    return len(CHAINS) + (path not in slow)
+
+
+def _chain(file: str) -> str | None:
+    """Return the name of the chain that a file belongs to."""
+    return next((name for name, pattern in CHAINS.items() if re.match(pattern, file)), None)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what is there by now: to look through it took a second each time."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class ByFile(LoadScopeScheduling):
     """Tests in parallel: a file stays in one process, so that what its fixtures hold is made once.
 
-    All that start servers or workers stay in the same one, so that they do not take the cores from each other. (The
-    groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
+    So does a chain: one server for all pages, and no two tests that load all cores with workers or compilers at once.
+    (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "servers and workers" if file.startswith(SERVERS_AND_WORKERS) else file
+        return _chain(file) or file
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to share out

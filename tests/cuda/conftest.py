@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -16,8 +17,11 @@ Place = Callable[[], AbstractContextManager[str]]
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
-    """Kernels on the CPU; each form is compiled once a session."""
-    return Emulator(tmp_path_factory.mktemp("emulated"))
+    """Kernels on the CPU; each form is compiled once, also where several processes share the tests."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "emulated"
+    folder.mkdir(exist_ok=True)
+    return Emulator(folder)
 
 
 @pytest.fixture

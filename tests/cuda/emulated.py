@@ -8,6 +8,7 @@ runs on a GPU too.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import shutil
 import subprocess
@@ -49,7 +50,8 @@ class Emulator:
     Parameters
     ----------
     folder : Path
-        Where compiled programs are put.
+        Where compiled programs are put; of one run of the tests, as the name of a program does not tell the headers.
+        Several processes may share it.
 
     Attributes
     ----------
@@ -84,12 +86,16 @@ class Emulator:
         """Compile a program; threads get stacks of their own where they have something to share."""
         meets = "true" if "__shared__" in program.text else "false"
         cases = "\n".join(CASE.format(name, meets) for name in program.kernels())
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        source, library = folder / "program.cpp", folder / "program.so"
-        source.write_text(f'#include "cuda/{program.source}"\n' + ENTRY.format(cases=cases))
-        command = [host_compiler(), *FLAGS, f"-include{GRID}", f"-I{SOURCES}", *program.definitions(), str(source)]
-        done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        text = f'#include "cuda/{program.source}"\n' + ENTRY.format(cases=cases)
+        command = [host_compiler(), *FLAGS, f"-include{GRID}", f"-I{SOURCES}", *program.definitions()]
+        library = self._folder / f"{hashlib.sha256(repr((text, command)).encode()).hexdigest()}.so"
+        if not library.exists():
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            source, made = folder / "program.cpp", folder / "program.so"
+            source.write_text(text)
+            done = subprocess.run([*command, str(source), "-o", str(made)], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            made.replace(library)  # at once, as another process may look for it
         return library
 
     @contextmanager
