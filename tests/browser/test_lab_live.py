@@ -116,7 +116,7 @@ def test_undo_redo_and_reset_follow_in_box_and_curve(lab):
     lab.waits_for_device(dw_min=0.002)
     lab.button("Undo the last change").click()
     lab.waits_for_device()
-    assert lab.box("dw_min, number").input_value() == "0.00135"
+    expect(lab.box("dw_min, number")).to_have_value("0.00135")  # the box follows the curve
     lab.button("Do again what was undone").click()
     lab.waits_for_device(dw_min=0.002)
     lab.button("Reset dw_min").click()
