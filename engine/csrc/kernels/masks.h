@@ -74,7 +74,9 @@ inline void expand(float* lane, const float* value, u32 mask) {
 #if defined(__AVX512F__)
   __m512 all = _mm512_loadu_ps(value);
   asm("" : "+v"(all));  // apart: a load that expands takes twice as long on AMD's Zen 4
-  _mm512_store_ps(lane, _mm512_maskz_expand_ps((__mmask16)mask, all));
+  __m512 zero = _mm512_setzero_ps();
+  asm("" : "+v"(zero));  // AMD's processors wait for what the register held before, also where the rest becomes zero
+  _mm512_store_ps(lane, _mm512_mask_expand_ps(zero, (__mmask16)mask, all));
 #elif defined(__AVX2__)
   _mm256_store_ps(lane, expanded(value, mask & 255));
   _mm256_store_ps(lane + 8, expanded(value + __builtin_popcount(mask & 255), mask >> 8));
