@@ -216,7 +216,7 @@ struct UpdateScratch {
     words = (longest + 31) / 32;
     mask_words = OHM_NS::mask_words(in);
     levels.resize(threads * OHM_NS::level_words(longest));
-    x_mask.resize(u.samples * (1 + (trains ? longest : 0)) * mask_words), d_train.resize(trains ? u.samples * words * out : 0);
+    x_mask.resize(u.samples * (1 + (trains ? 2 * longest : 0)) * mask_words), d_train.resize(trains ? u.samples * words * out : 0);
     x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
   }
   UpdateJob job(const Update& u) {
@@ -268,6 +268,15 @@ void coincidences(const Update& u, i64 out, i64 in, u64 seed, Address counts) {
   py::gil_scoped_release release;
   UpdateScratch scratch(u, out, in, 1);
   ops.coincidences(scratch.job(u), out, in, seed, reinterpret_cast<i32*>(counts));
+}
+
+// Encodes the samples as an update would, and hands out the trains: (samples, words, in) and (samples, words, out).
+void trains(const Update& u, i64 out, i64 in, u64 seed, Address x_train, Address d_train) {
+  const TileOps& ops = tile_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  UpdateScratch scratch(u, out, in, 1);
+  ops.trains(scratch.job(u), out, in, seed, reinterpret_cast<u32*>(x_train));
+  std::copy(scratch.d_train.begin(), scratch.d_train.end(), reinterpret_cast<u32*>(d_train));
 }
 
 // --- what a GPU's kernels are given: the same records, with addresses on the GPU ---
@@ -604,12 +613,14 @@ PYBIND11_MODULE(_core, m) {
   m.def("schema", &schema);
   m.def("periphery_schema", &periphery_schema);
   m.attr("span") = OHM_NS::kSpan;
+  m.attr("train_slots") = OHM_NS::kSlotsPerWord;
   m.def("streams", &streams);
   m.def("derive_seeds", &derive_seeds);
   m.def("philox", &philox);
   m.def("normals", &normals);
   m.def("maths", &maths);
   m.def("coincidences", &coincidences);
+  m.def("trains", &trains);
   m.def("element_normals", [](u64 seed, u32 stream, u64 step_number, i64 count, u32 block, Address out) {
     element_draws(seed, stream, step_number, count, block, out, true);
   });

@@ -25,12 +25,16 @@ OHM_HD Step step_on(const Line& line, float w) {
   return {mean, fused(line.relative, mean, line.fixed)};
 }
 
-// The weight after a pulse, before its clip. The noise comes to slope and offset first, so that a pulse waits for no more
-// than a product and a sum after the one before it.
-OHM_HD float moved(const Line& line, float w, float direction, float xi) {
+// Of positive weights' sign instead of the pulse's.
+OHM_HD Line with_direction(const Line& line, float direction) {
+  return {direction * line.offset, direction * line.slope, line.relative, direction * line.fixed};
+}
+
+// The weight after a pulse of such a line, before its clip. The noise comes to slope and offset first, so that a pulse waits
+// for no more than a product and a sum after the one before it.
+OHM_HD float moved(const Line& line, float w, float xi) {
   const float factor = fused(line.relative, xi, 1.0f);
-  const float offset = fused(direction * line.offset, factor, direction * line.fixed * xi);
-  return w + fused(direction * line.slope * factor, w, offset);
+  return w + fused(line.slope * factor, w, fused(line.offset, factor, line.fixed * xi));
 }
 
 OHM_HD Line sloped_line(float direction, const SlopedCell& c, float dw_min_std, float mult_noise) {

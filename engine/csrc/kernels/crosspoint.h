@@ -42,7 +42,7 @@ OHM_HD float with_noise(float w, float noise, float eta) { return noise > 0.0f ?
 template <class D>
 OHM_HD float pulsed(float w, float direction, float xi, const typename D::Cell& c, const typename D::Params& p) {
   if constexpr (D::is_line) {
-    return D::clip(moved(D::line(direction, c, p), w, direction, xi), c);
+    return D::clip(moved(with_direction(D::line(direction, c, p), direction), w, xi), c);
   } else {
     const Step s = D::step(w, direction, c, p);
     return D::clip(fused(direction, fused(s.spread, xi, s.mean), w), c);
