@@ -30,6 +30,8 @@ Outputs = tuple[torch.Tensor, torch.Tensor]
 STREAMS: dict[str, int] = dict(_core.streams())
 SPAN: int = _core.span
 """Columns of a row whose draws a parallel update numbers together."""
+TRAIN_SLOTS: int = _core.train_slots
+"""Slots of a pulse train that share a word."""
 
 
 def build_info() -> dict:
@@ -291,6 +293,15 @@ class UpdateJob:
         counts = torch.empty(self.x.shape[0], self.d.shape[1], self.x.shape[1], dtype=torch.int32)
         _core.coincidences(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, counts.data_ptr())
         return counts
+
+    def trains(self, seed: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the stochastic trains of columns and rows: ``(samples, words, in)`` and ``(samples, words, out)`` int32."""
+        if on_gpu(self.x.device):
+            return gpu().trains(self, seed, first_step)
+        words = -(-max(1, int(self.length.max(initial=1))) // TRAIN_SLOTS)
+        x, d = (torch.zeros(v.shape[0], words, v.shape[1], dtype=torch.int32) for v in (self.x, self.d))
+        _core.trains(self.native(first_step), self.d.shape[1], self.x.shape[1], seed, x.data_ptr(), d.data_ptr())
+        return x, d
 
 
 @dataclass

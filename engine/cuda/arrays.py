@@ -19,7 +19,6 @@ from engine.errors import ParameterError, say
 _BLOCK = 256
 _MOST_BLOCKS = 1 << 16  # beyond, each thread takes several crosspoints
 _SCRATCH = 1 << 26  # bytes of pulse trains made at a time
-_SLOTS = 32  # of a word of a train
 
 
 class Launcher(Protocol):
@@ -185,8 +184,8 @@ class Encoded:
     ----------
     words : int
         32-slot words of a train.
-    x_train : torch.Tensor
-        ``(samples, words, in)``; the trains of the columns.
+    x_train, d_train : torch.Tensor
+        ``(samples, words, in)`` and ``(samples, words, out)``: the trains of columns and rows.
     record : bytes
         What the kernels are told of the update.
     """
@@ -194,17 +193,17 @@ class Encoded:
     def __init__(self, job: ops.UpdateJob, first_step: int, seed: int):
         device, samples, shape = job.x.device, job.x.shape[0], (job.d.shape[1], job.x.shape[1])
         longest = max(1, int(job.length.max(initial=1)))
-        self.words = -(-longest // _SLOTS) if job.kind == 0 else 1
+        self.words = -(-longest // ops.TRAIN_SLOTS) if job.kind == 0 else 1
         trains = self.words if job.kind == 0 else 0
         levels = 0 if job.kind == 0 else 1
         native = job.native(first_step)
         scales = bytearray(ops.record("scale", native))
         self._scales = torch.frombuffer(scales, dtype=torch.uint8).to(device)
         self.x_train = torch.empty(samples, trains, shape[1], dtype=torch.int32, device=device)
-        self._d_train = torch.empty(samples, trains, shape[0], dtype=torch.int32, device=device)
+        self.d_train = torch.empty(samples, trains, shape[0], dtype=torch.int32, device=device)
         self._x_level = torch.empty(samples * levels, shape[1], device=device)
         self._d_level = torch.empty(samples * levels, shape[0], device=device)
-        scratch = [a.data_ptr() for a in (self._d_train, self._x_level, self._d_level)]
+        scratch = [a.data_ptr() for a in (self.d_train, self._x_level, self._d_level)]
         self.record = ops.record("update", native, self._scales.data_ptr(), longest, self.words, *scratch)
         given = [self.record, pointer(self.x_train), u64(seed), *map(i64, shape)]
         start(device, common_program(), "ohm_encode", samples * sum(shape), given)
@@ -213,7 +212,7 @@ class Encoded:
 def slices(job: ops.UpdateJob, first_step: int) -> Iterator[tuple[ops.UpdateJob, int]]:
     """Cut an update of very many samples (a convolution's) so that its trains stay small; results are the same."""
     longest = max(1, int(job.length.max(initial=1)))
-    each = 4 * -(-longest // _SLOTS) * (job.x.shape[1] + job.d.shape[1])
+    each = 4 * -(-longest // ops.TRAIN_SLOTS) * (job.x.shape[1] + job.d.shape[1])
     count = max(1, _SCRATCH // each)
     for first in range(0, job.x.shape[0], count):
         yield job.part(slice(first, first + count)), first_step + first
@@ -227,6 +226,12 @@ def coincidences(job: ops.UpdateJob, seed: int, first_step: int) -> torch.Tensor
     given = [encoded.record, pointer(encoded.x_train), *map(i64, shape[1:]), pointer(counts)]
     start(job.x.device, common_program(), "ohm_coincidences", counts.numel(), given)
     return counts
+
+
+def trains(job: ops.UpdateJob, seed: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the stochastic trains of columns and rows; `engine.ops.UpdateJob.trains`."""
+    encoded = Encoded(job, first_step, seed)
+    return encoded.x_train, encoded.d_train
 
 
 def element_draws(

@@ -7,7 +7,7 @@ random numbers are those a compiled device would get.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -142,8 +142,14 @@ def _run_places(numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return numbers // 64 * 16 + numbers % 16, numbers % 64 // 16
 
 
+def _fires(trains: Sequence[torch.Tensor], slot: int) -> torch.Tensor:
+    """Return where the trains of columns and rows, ``(words, in)`` and ``(words, out)``, meet in a slot: ``(out, in)``."""
+    columns, rows = (v[slot // ops.TRAIN_SLOTS] >> slot % ops.TRAIN_SLOTS & 1 for v in trains)
+    return (rows[:, None] & columns) != 0
+
+
 def _numbered(fires: torch.Tensor, used: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Number the pulses of one level (out, in), row by row and block by block, after the ``used`` (out, blocks) ones.
+    """Number the pulses of one slot (out, in), row by row and block by block, after the ``used`` (out, blocks) ones.
 
     Crosspoints without a pulse get the number of the one before them, which nobody looks at. Returns the new ``used``.
     """
@@ -186,11 +192,14 @@ class TensorArrays(ops.TileArrays):
 
     def update(self, job: ops.UpdateJob, first_step: int) -> None:
         """Pulse the devices for every sample of the job, in order."""
+        trains = job.trains(self.seed, first_step) if job.kind == 0 else None
         for t, signed in enumerate(job.coincidences(self.seed, first_step)):
             step, pulses, direction = first_step + t, signed.abs(), signed.sign().float()
             used = pulses.new_zeros(pulses.shape[0], _spans(pulses.shape[1]), dtype=torch.long)
-            for k in range(int(pulses.max())):
-                fires = pulses > k
+            for slot in range(int(job.length[t]) if trains else int(pulses.max())):
+                fires = _fires([v[t] for v in trains], slot) if trains else pulses > slot
+                if not fires.any():
+                    continue
                 numbers, used = _numbered(fires, used)
                 self._fire(direction, fires, self._run("update_cycle", step, numbers))
             numbers, _ = _numbered(pulses > 0, torch.zeros_like(used))

@@ -56,6 +56,9 @@ OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }
 OHM_HD float with_sign(float v, float sign) { return float_of(bits_of(v) ^ (bits_of(sign) & 0x80000000u)); }
 OHM_HD float clamped(float v, float low, float high) { return smaller(larger(v, low), high); }
 
+// larger(v, 0), where compilers make a comparison and a choice of it, which take longer.
+OHM_HD float at_least_zero(float v) { return float_of(bits_of(v) & ~(u32)((i32)bits_of(v) >> 31)); }
+
 // Round half to even for |v| < 2^22; larger values carry no fraction that a converter code could use.
 OHM_HD float rounded(float v) {
   const float shift = 12582912.0f;
@@ -90,13 +93,13 @@ OHM_HD float natural_log(float x) { return log_of(log_parts(x)); }
 // rounds to n and leaves n in the last bits of the sum, from where it goes into the result's exponent.
 OHM_HD float exponential(float x) {
   const float shift = 12582912.0f;
-  float v = clamped(x, -86.0f, 88.0f);
-  float sum = fused(v, 1.44269504f, shift);
+  float sum = fused(x, 1.44269504f, shift);
   float n = sum - shift;
-  float r = fused(n, 2.12194440e-4f, fused(n, -0.693359375f, v));
-  float p = fused(r, 0.00831252f, 0.04189011f);
-  p = fused(r, p, 0.16667114f), p = fused(r, p, 0.49999232f), p = fused(r, p, 1.0f), p = fused(r, p, 1.0f);
-  return float_of(bits_of(p) + (bits_of(sum) << 23));
+  float r = fused(n, 2.12194440e-4f, fused(n, -0.693359375f, x));
+  const float square = r * r, high = fused(r, 0.00831252f, 0.04189011f), middle = fused(r, 0.16667114f, 0.49999232f);
+  const float p = fused(square, fused(square, high, middle), r + 1.0f);
+  const float inside = float_of(bits_of(p) + (bits_of(sum) << 23));
+  return x < -86.0f ? 4.47377931e-38f : (x > 88.0f ? 1.65163626e38f : inside);
 }
 
 // base^power for base in [0, 1]; relative error about 3e-7 times |power log base|. 0^0 is 1.

@@ -53,7 +53,7 @@ struct UpdateJob {
   float x_res, d_res;  // bin widths of the quantised probabilities or values, 0: off
   bool sto_round;
   bool negative;   // learning rate below zero: all directions reversed
-  u64* x_mask;     // scratch: masks of columns (kernels/trains.h)
+  u64* x_mask;     // scratch: masks of columns with their counts (kernels/trains.h)
   u32* d_train;    // scratch: (samples, words, out), the slots in which each row fires
   float* x_level;  // scratch of the deterministic kinds: (samples, in)
   float* d_level;  // (samples, out)
@@ -137,6 +137,7 @@ struct TileOps {
   void (*outer)(float* weights, const float* x, const float* d, float lr, i64 out, i64 in, i64 samples, int threads);
   void (*normals)(u64 seed, u32 stream, u64 step, i64 count, float* out);
   void (*coincidences)(const UpdateJob&, i64 out, i64 in, u64 seed, i32* counts);  // (samples, out, in), signed
+  void (*trains)(const UpdateJob&, i64 out, i64 in, u64 seed, u32* x_train);  // (samples, words, in); rows' are the job's
 };
 
 void add_tile_ops(const TileOps&);

@@ -2,9 +2,9 @@
 // The parallel update on the GPU: one block of threads a row and span of 1024 columns. Each thread keeps the state and
 // the parameters of its devices in registers over all samples, which stay in order.
 //
-// The noise of a sample is one run of draws, all first pulses in the order of their columns, then all second pulses, and so
-// on (kernels/update.h). Warps vote who takes part in a level, sums over the votes number the draws, and the block makes
-// them together in shared memory: no draw is made for a crosspoint that does not fire, and no lane waits for one.
+// The noise of a sample is one run of draws, the pulses of its first slot in the order of their columns, then those of the
+// second slot, and so on (kernels/update.h). Warps vote who fires in a slot, sums over the votes number the draws, and the
+// block makes them together in shared memory: no draw is made for a crosspoint that does not fire, and no lane waits for one.
 #pragma once
 #include "cuda/crosspoints.h"
 #include "cuda/trains.h"
@@ -13,8 +13,8 @@ namespace OHM_NS {
 
 constexpr int kWarp = 32;
 constexpr int kGroups = kSpan / kWarp;  // groups of 32 columns in a span
-constexpr int kBatch = 32;              // levels voted on together
-constexpr u32 kNoise = 2048;            // draws in shared memory: the largest level, 1024, always finds room
+constexpr int kBatch = 32;              // slots voted on together: of a word of a train
+constexpr u32 kNoise = 2048;            // draws in shared memory: the fullest slot, 1024, always finds room
 constexpr u32 kAllLanes = 0xffffffffu;
 
 // What is known when the kernel is compiled. A warp holds the columns of whole groups: group c * warps + warp is its
@@ -30,8 +30,7 @@ struct UpdateForm {
 
 template <class Form>
 struct SharedUpdate {
-  unsigned char votes[2][kBatch][kGroups];  // how many of a group take part in a level; two batches take turns
-  int levels[2][Form::warps];               // levels that a warp has voted on: it takes part in no other
+  unsigned char votes[2][kBatch][kGroups];  // how many of a group fire in a slot; two words take turns
   float noise[kNoise];
 };
 
@@ -42,10 +41,10 @@ struct UpdateThread {
   float hidden[Form::columns], apparent[Form::columns];
   bool touched[Form::columns];
   u32 up[Form::columns], down[Form::columns];
-  // Of the sample at hand: pulses, their direction, the number among the columns that fire at all.
+  // Of the sample at hand: pulses, their direction, and the slots of the word at hand in which they come.
   i32 pulses[Form::columns];
   float way[Form::columns];
-  u32 rank[Form::columns];
+  u32 slots[Form::columns];
 };
 
 // The draws of one span and sample, of which shared memory holds those from `from` to `to` - 1.
@@ -91,89 +90,85 @@ OHM_DEVICE u32 running_sum(u32 value) {
 
 OHM_DEVICE u32 last_lane(u32 value) { return __shfl_sync(kAllLanes, value, kWarp - 1); }
 
-// Votes on the levels from `level` on, until the warp's columns take part in none or the batch is full.
+// Each of `slots` is voted on in turn: who fires there, by the bits in `fires`.
 template <class Form>
-OHM_DEVICE void vote(SharedUpdate<Form>& shared, int turn, const i32* pulses, i32 level) {
-  int voted = 0;
-  for (; voted < kBatch; ++voted) {
-    u32 mask[Form::columns], any = 0;
+OHM_DEVICE void vote(SharedUpdate<Form>& shared, int turn, const u32* fires, u32 slots) {
+  for (int k = 0; slots; ++k, slots &= slots - 1) {
     OHM_UNROLL(4)
-    for (int c = 0; c < Form::columns; ++c) any |= mask[c] = __ballot_sync(kAllLanes, pulses[c] > level + voted);
-    if (any == 0) break;
-    OHM_UNROLL(4)
-    for (int c = 0; c < Form::columns; ++c)
-      if (lane_of_warp() == 0) shared.votes[turn][voted][group_of<Form>(c)] = (unsigned char)__popc(mask[c]);
+    for (int c = 0; c < Form::columns; ++c) {
+      const u32 mask = __ballot_sync(kAllLanes, (fires[c] & slots & (0u - slots)) != 0u);
+      if (lane_of_warp() == 0) shared.votes[turn][k][group_of<Form>(c)] = (unsigned char)__popc(mask);
+    }
   }
-  if (lane_of_warp() == 0) shared.levels[turn][threadIdx.x / kWarp] = voted;
 }
 
-// The votes of group `lane` on a level.
+// The votes of group `lane` on a slot.
 template <class Form>
-OHM_DEVICE u32 votes_of_lane(const SharedUpdate<Form>& shared, int turn, int level) {
-  const u32 group = lane_of_warp();
-  const bool voted = group < Form::groups && level < shared.levels[turn][group % Form::warps];
-  return voted ? shared.votes[turn][level][group] : 0u;
+OHM_DEVICE u32 votes_of_lane(const SharedUpdate<Form>& shared, int turn, int slot) {
+  return lane_of_warp() < Form::groups ? shared.votes[turn][slot][lane_of_warp()] : 0u;
 }
 
 template <class Form>
-OHM_DEVICE int most_levels(const SharedUpdate<Form>& shared, int turn) {
-  int most = 0;
-  for (int warp = 0; warp < Form::warps; ++warp)
-    most = shared.levels[turn][warp] > most ? shared.levels[turn][warp] : most;
-  return most;
-}
-
-template <class Form>
-OHM_DEVICE u32 votes_in_all(const SharedUpdate<Form>& shared, int turn, int levels) {
+OHM_DEVICE u32 votes_in_all(const SharedUpdate<Form>& shared, int turn, int slots) {
   u32 sum = 0;
-  for (int k = 0; k < levels; ++k) sum += votes_of_lane(shared, turn, k);
+  for (int k = 0; k < slots; ++k) sum += votes_of_lane(shared, turn, k);
   return last_lane(running_sum(sum));
 }
 
-// One level: who takes part gets the next pulse, with the draw of its number.
+// The number of each of a thread's columns among those that vote, given how many do so in the groups before `lane`'s.
+template <class Form>
+OHM_DEVICE u32 number_of(int c, bool votes, u32 before) {
+  const u32 mask = __ballot_sync(kAllLanes, votes), below = (1u << lane_of_warp()) - 1u;
+  return __shfl_sync(kAllLanes, before, group_of<Form>(c)) + __popc(mask & below);
+}
+
+// One slot: who fires gets a pulse, with the draw of its number.
 template <class D, class Form>
-OHM_DEVICE void fire_level(UpdateThread<D, Form>& s, const typename D::Params& p, const float* noise, i32 level,
-                           u32 before) {
-  const u32 below = (1u << lane_of_warp()) - 1u;
+OHM_DEVICE void fire_slot(UpdateThread<D, Form>& s, const typename D::Params& p, const float* noise, u32 slot, u32 before) {
   OHM_UNROLL(4)
   for (int c = 0; c < Form::columns; ++c) {
-    const bool takes = s.pulses[c] > level;
-    const u32 mask = __ballot_sync(kAllLanes, takes);
-    const u32 number = __shfl_sync(kAllLanes, before, group_of<Form>(c)) + __popc(mask & below);
-    if (takes) s.hidden[c] = pulsed<D>(s.hidden[c], s.way[c], noise[number], s.cell[c], p);
-    if (level == 0) s.rank[c] = number;
+    const bool fires = (s.slots[c] & slot) != 0u;
+    const u32 number = number_of<Form>(c, fires, before);
+    if (fires) s.hidden[c] = pulsed<D>(s.hidden[c], s.way[c], noise[number], s.cell[c], p);
   }
 }
 
-// The levels of one batch; returns how many there were. `drawn` counts the draws of the sample.
+// The slots of one word. `drawn` counts the draws of the sample.
 template <class D, class Form>
-OHM_DEVICE int fire_batch(UpdateThread<D, Form>& s, SharedUpdate<Form>& shared, const typename D::Params& p, Run& run,
-                          int turn, i32 level, u32& drawn) {
-  const int levels = most_levels(shared, turn);
-  const u32 end = drawn + votes_in_all(shared, turn, levels);
+OHM_DEVICE void fire_word(UpdateThread<D, Form>& s, SharedUpdate<Form>& shared, const typename D::Params& p, Run& run,
+                          int turn, u32 slots, u32& drawn) {
+  const u32 end = drawn + votes_in_all(shared, turn, __popc(slots));
   bool in_use = false;  // by a warp that is still behind
-  for (int k = 0; k < levels; ++k) {
+  for (int k = 0; slots; ++k, slots &= slots - 1) {
     const u32 votes = votes_of_lane(shared, turn, k), sum = running_sum(votes), count = last_lane(sum);
+    if (count == 0) continue;
     if (drawn + count > run.to) {
       if (in_use) __syncthreads();
       draw_run(run, shared.noise, drawn, end);
       in_use = true;
     }
-    fire_level<D, Form>(s, p, shared.noise + (drawn - run.from), level + k, sum - votes);
+    fire_slot<D, Form>(s, p, shared.noise + (drawn - run.from), slots & (0u - slots), sum - votes);
     drawn += count;
   }
-  return levels;
 }
 
 // Write noise: one draw for every column that fired, numbered in their order.
 template <class D, class Form>
-OHM_DEVICE void renew_write_noise(UpdateThread<D, Form>& s, SharedUpdate<Form>& shared, Run run, float std, u32 count) {
-  __syncthreads();  // the cycle noise may still be in use
+OHM_DEVICE void renew_write_noise(UpdateThread<D, Form>& s, SharedUpdate<Form>& shared, Run run, float std, int turn) {
+  u32 fires[Form::columns];
+  OHM_UNROLL(4)
+  for (int c = 0; c < Form::columns; ++c) fires[c] = s.pulses[c] > 0;
+  vote<Form>(shared, turn, fires, 1u);
+  __syncthreads();  // for the votes, and the cycle noise may still be in use
+  const u32 votes = votes_of_lane(shared, turn, 0), sum = running_sum(votes), count = last_lane(sum);
+  if (count == 0) return;
   run.stream = kUpdateWrite;
   draw_run(run, shared.noise, 0, count);
   OHM_UNROLL(4)
-  for (int c = 0; c < Form::columns; ++c)
-    if (s.pulses[c] > 0) s.apparent[c] = with_noise(s.hidden[c], std, shared.noise[s.rank[c]]);
+  for (int c = 0; c < Form::columns; ++c) {
+    const u32 number = number_of<Form>(c, fires[c] != 0u, sum - votes);
+    if (fires[c] != 0u) s.apparent[c] = with_noise(s.hidden[c], std, shared.noise[number]);
+  }
 }
 
 // The place of a block: a row, and the columns from `first` on.
@@ -187,41 +182,80 @@ OHM_DEVICE Place place_of_block(const TileView& tile) {
   return {blockIdx.x / spans, blockIdx.x % spans * kSpan, tile.out, tile.in, blockIdx.x};
 }
 
+// The first `count` slots of a word, none below zero, all from 32 on.
+OHM_DEVICE u32 first_slots(i64 count) {
+  return count <= 0 ? 0u : (count >= kSlotsPerWord ? ~0u : (1u << count) - 1u);
+}
+
+// The slots of word `word` in which the row may send a pulse; the same for the whole block.
 template <class Form>
-OHM_DEVICE i32 pulses_of(const UpdateJob& job, const u32* x_train, i64 t, const Place& at, i64 column) {
+OHM_DEVICE u32 slots_of_row(const UpdateJob& job, i64 t, const Place& at, i64 word) {
   if constexpr (Form::kind == ohm_ops::kStochastic)
-    return pulses_at(job, x_train, Form::words, t, at.row, column, at.out, at.in);
+    return job.d_train[(t * Form::words + word) * at.out + at.row];
   else
-    return level_count(job, t, at.row, column, at.out, at.in);
+    return first_slots(job.scales[t].length - word * kSlotsPerWord);
+}
+
+// Those in which it sends one to a column. The deterministic kinds count, and fill the slots from the first on.
+template <class Form>
+OHM_DEVICE u32 slots_of_column(const UpdateJob& job, const u32* x_train, i64 t, const Place& at, i64 word, i64 column) {
+  if constexpr (Form::kind == ohm_ops::kStochastic)
+    return x_train[(t * Form::words + word) * at.in + column] & slots_of_row<Form>(job, t, at, word);
+  else
+    return first_slots(level_count(job, t, at.row, column, at.out, at.in) - word * kSlotsPerWord);
+}
+
+// The words of a sample's trains; the deterministic kinds need no memory for theirs.
+template <class Form>
+OHM_DEVICE i64 words_of(const UpdateJob& job, i64 t) {
+  return Form::kind == ohm_ops::kStochastic ? Form::words : (job.scales[t].length + kSlotsPerWord - 1) / kSlotsPerWord;
 }
 
 template <class D, class Form>
-OHM_DEVICE void read_sample(UpdateThread<D, Form>& s, const UpdateJob& job, const u32* x_train, i64 t, const Place& at) {
+OHM_DEVICE void read_word(UpdateThread<D, Form>& s, const UpdateJob& job, const u32* x_train, i64 t, const Place& at,
+                          i64 word) {
+  OHM_UNROLL(4)
+  for (int c = 0; c < Form::columns; ++c) {
+    const i64 column = at.first + column_in_span<Form>(c);
+    s.slots[c] = column < at.in ? slots_of_column<Form>(job, x_train, t, at, word, column) : 0u;
+    const i32 pulses = __popc(s.slots[c]);
+    s.pulses[c] += pulses;
+    s.touched[c] |= pulses > 0;
+    if constexpr (Form::counts) (s.way[c] > 0.0f ? s.up[c] : s.down[c]) += (u32)pulses;
+  }
+}
+
+template <class D, class Form>
+OHM_DEVICE void begin_sample(UpdateThread<D, Form>& s, const UpdateJob& job, i64 t, const Place& at) {
   const float sign = sign_where_x_positive(job, t, at.row, at.out);
   OHM_UNROLL(4)
   for (int c = 0; c < Form::columns; ++c) {
     const i64 column = at.first + column_in_span<Form>(c);
-    s.pulses[c] = column < at.in ? pulses_of<Form>(job, x_train, t, at, column) : 0;
-    s.way[c] = s.pulses[c] > 0 ? direction_of(job.x[t * at.in + column], sign) : 0.0f;
-    s.touched[c] |= s.pulses[c] > 0;
-    if constexpr (Form::counts) (s.way[c] > 0.0f ? s.up[c] : s.down[c]) += (u32)s.pulses[c];
+    s.pulses[c] = 0;
+    s.way[c] = column < at.in ? direction_of(job.x[t * at.in + column], sign) : 0.0f;
   }
 }
 
 template <class D, class Form>
 OHM_DEVICE void update_sample(UpdateThread<D, Form>& s, SharedUpdate<Form>& shared, const typename D::Params& p,
-                              const TileView& tile, u64 step, const Place& at, int& turn) {
-  Run run{tile.seed, step, kUpdateCycle, at.element, 0, 0};
-  u32 drawn = 0, fired = 0;
-  for (i32 level = 0;; level += kBatch) {
-    vote<Form>(shared, turn, s.pulses, level);
+                              const TileView& tile, const UpdateJob& job, const u32* x_train, i64 t, const Place& at,
+                              int& turn) {
+  Run run{tile.seed, job.first_step + (u64)t, kUpdateCycle, at.element, 0, 0};
+  u32 drawn = 0;
+  begin_sample<D, Form>(s, job, t, at);
+  for (i64 word = 0; word < words_of<Form>(job, t); ++word) {
+    const u32 slots = slots_of_row<Form>(job, t, at, word);
+    if (slots == 0u) continue;
+    read_word<D, Form>(s, job, x_train, t, at, word);
+    vote<Form>(shared, turn, s.slots, slots);
     __syncthreads();
-    if (Form::write_noise && level == 0) fired = votes_in_all(shared, turn, most_levels(shared, turn) > 0 ? 1 : 0);
-    const int levels = fire_batch<D, Form>(s, shared, p, run, turn, level, drawn);
-    turn ^= 1;  // slower warps still read what this batch has voted
-    if (levels < kBatch) break;
+    fire_word<D, Form>(s, shared, p, run, turn, slots, drawn);
+    turn ^= 1;  // slower warps still read what has been voted on this word
   }
-  if (Form::write_noise && fired > 0) renew_write_noise<D, Form>(s, shared, run, write_noise_of<D>(p), fired);
+  if (Form::write_noise && drawn > 0) {
+    renew_write_noise<D, Form>(s, shared, run, write_noise_of<D>(p), turn);
+    turn ^= 1;
+  }
 }
 
 template <class D, class Form>
@@ -263,8 +297,7 @@ OHM_DEVICE void update_block(SharedUpdate<Form>& shared, const TileView& tile, c
   int turn = 0;
   for (i64 t = 0; t < job.samples; ++t) {
     if (row_is_silent(job, t, at.row, at.out)) continue;  // the same for the whole block
-    read_sample(s, job, x_train, t, at);
-    update_sample<D, Form>(s, shared, params, tile, job.first_step + (u64)t, at, turn);
+    update_sample<D, Form>(s, shared, params, tile, job, x_train, t, at, turn);
   }
   store_thread(s, tile, at);
 }

@@ -25,10 +25,10 @@ struct ExpStep : PulsedDevice {
 
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     bool up = direction > 0.0f;
-    float z = c.z_scale * w + p.b;
-    float bend = (up ? p.A_up : p.A_down) * exponential((up ? p.gamma_up : -p.gamma_down) * z);
-    float mean = (up ? c.dwmin_up : c.dwmin_down) * larger(1.0f - bend, 0.0f);
-    float extra = p.dw_min_std_add + p.dw_min_std_slope * magnitude(w);
+    const float gamma = up ? p.gamma_up : -p.gamma_down;
+    const float rising = exponential(fused(gamma * c.z_scale, w, gamma * p.b));
+    const float mean = (up ? c.dwmin_up : c.dwmin_down) * at_least_zero(fused(up ? -p.A_up : -p.A_down, rising, 1.0f));
+    const float extra = fused(p.dw_min_std_slope, magnitude(w), p.dw_min_std_add);
     return {mean, p.dw_min_std * (mean + extra)};
   }
 };

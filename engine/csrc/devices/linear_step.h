@@ -25,8 +25,12 @@ struct LinearStep : PulsedDevice {
     c.slope_down = slope(c.dwmin_down, free ? down : magnitude(down), ref_down);
   }
 
+  static constexpr bool is_line = true;
+  OHM_HD static Line line(float direction, const Cell& c, const Params& p) {
+    return sloped_line(direction, c, p.dw_min_std, p.mult_noise);
+  }
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
-    return linear_step_at(w, direction, c, p.dw_min_std, p.mult_noise);
+    return step_on(line(direction, c, p), w);
   }
 };
 

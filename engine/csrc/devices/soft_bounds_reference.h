@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Soft bounds on the physical state v = w + reference; the weight is v less the reference device.
 #pragma once
-#include "core/pulsed.h"
+#include "core/linear.h"
 
 namespace OHM_NS {
 
@@ -32,19 +32,22 @@ struct SoftBoundsReference : PulsedDevice {
     return shifted ? (c.dwmin_up - c.dwmin_down) / curvature : 0.0f;
   }
 
+  // A bound on the wrong side of zero gives no slope.
+  static constexpr bool is_line = true;
+  OHM_HD static Line line(float direction, const Cell& c, const Params& p) {
+    const bool up = direction > 0.0f;
+    const float slope_up = c.max_bound > 0.0f ? -c.dwmin_up / c.max_bound : 0.0f;
+    const float slope_down = c.min_bound < 0.0f ? -c.dwmin_down / c.min_bound : 0.0f;
+    const float scale = up ? c.dwmin_up : c.dwmin_down, slope = up ? slope_up : slope_down;
+    return line_of(scale, fused(slope, c.reference, scale), slope, p.dw_min_std, p.mult_noise);
+  }
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
-    bool up = direction > 0.0f;
-    float scale = up ? c.dwmin_up : c.dwmin_down;
-    float bound = up ? c.max_bound : c.min_bound;
-    bool sided = (up ? bound : -bound) > 0.0f;  // a bound on the wrong side of zero gives no slope
-    float inverse = 1.0f / (sided ? bound : 1.0f);  // divided always: a branch would not vectorise
-    float mean = scale * (1.0f - (sided ? (w + c.reference) * inverse : 0.0f));
-    return {mean, p.dw_min_std * (p.mult_noise > 0.0f ? mean : scale)};
+    return step_on(line(direction, c, p), w);
   }
 
   // The bounds hold for the physical state.
   OHM_HD static float clip(float w, const Cell& c) {
-    return clamped(w + c.reference, c.min_bound, c.max_bound) - c.reference;
+    return clamped(w, c.min_bound - c.reference, c.max_bound - c.reference);
   }
 };
 

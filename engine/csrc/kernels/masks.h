@@ -14,17 +14,24 @@ constexpr int kChunk = 16;               // columns that take a pulse together
 constexpr i64 kMaskWords = kSpan / 64;
 constexpr i64 kMaskStep = 8;            // words are handled, and rows of masks padded, by so many
 
-// Two of these fill a span's mask; the compiler cuts it into the registers there are.
 typedef unsigned short u16 __attribute__((may_alias));
+// Two of these fill a span's mask; the compiler cuts it into the registers there are.
 typedef u64 WideMask __attribute__((vector_size(8 * kMaskStep), aligned(8), may_alias));
 
 constexpr i64 mask_words(i64 columns) { return (columns + 64 * kMaskStep - 1) / (64 * kMaskStep) * kMaskStep; }
 
-// Levels of a sample that wait for their turn with those of other samples (kernels/update.h).
+// Slots that wait for their turn with those of other samples (kernels/update.h).
 constexpr i64 kWaiting = 64;
 
-// Words for those, and for the levels of one more sample, one level spare.
-constexpr i64 level_words(i64 longest) { return (kWaiting + longest + 1) * kMaskWords; }
+// The columns that fire in a slot, and for each chunk of them how many fire before it, counted anew from every span on: as
+// many 64-bit words again.
+struct SlotMask {
+  const u64* mask;
+  const u16* before;
+};
+
+// Scratch words for the slots that wait, and for those of one more sample.
+constexpr i64 level_words(i64 longest) { return (kWaiting + longest) * 2 * kMaskWords; }
 
 // The bits of the columns of chunk `chunk`.
 inline u32 chunk_mask(const u64* mask, i64 chunk) {
@@ -37,10 +44,21 @@ inline u32 chunk_mask(const u64* mask, i64 chunk) {
 #endif
 }
 
-inline i64 ones(const u64* mask, i64 words) {
+inline void count_before(u16* before, const u64* mask, i64 words) {
   i64 count = 0;
-  for (i64 w = 0; w < words; ++w) count += __builtin_popcountll(mask[w]);
-  return count;
+  for (i64 w = 0; w < words; ++w) {
+    if (w % kMaskWords == 0) count = 0;
+    for (int shift = 0; shift < 64; shift += kChunk) {
+      *before++ = (u16)count;
+      count += __builtin_popcountll(mask[w] >> shift & 0xffffu);
+    }
+  }
+}
+
+// Of a span of so many words.
+inline i64 ones(const SlotMask& slot, i64 words) {
+  const i64 last = 64 / kChunk * words - 1;
+  return slot.before[last] + __builtin_popcount(chunk_mask(slot.mask, last));
 }
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -74,7 +92,9 @@ inline void expand(float* lane, const float* value, u32 mask) {
 #if defined(__AVX512F__)
   __m512 all = _mm512_loadu_ps(value);
   asm("" : "+v"(all));  // apart: a load that expands takes twice as long on AMD's Zen 4
-  _mm512_store_ps(lane, _mm512_maskz_expand_ps((__mmask16)mask, all));
+  __m512 zero = _mm512_setzero_ps();
+  asm("" : "+v"(zero));  // AMD's processors wait for what the register held before, also where the rest becomes zero
+  _mm512_store_ps(lane, _mm512_mask_expand_ps(zero, (__mmask16)mask, all));
 #elif defined(__AVX2__)
   _mm256_store_ps(lane, expanded(value, mask & 255));
   _mm256_store_ps(lane + 8, expanded(value + __builtin_popcount(mask & 255), mask >> 8));
@@ -128,6 +148,18 @@ inline void choose(Held& h, const float* yes, u32 mask) {
     h.v[half] = _mm256_blendv_ps(h.v[half], _mm256_loadu_ps(yes + 8 * half), spread(mask >> 8 * half & 255));
 #else
   for (int l = 0; l < kChunk; ++l) h.v[l] = mask >> l & 1u ? yes[l] : h.v[l];
+#endif
+}
+
+// `yes` where the bit is set, `no` elsewhere.
+inline void choose_lanes(float* lane, const float* yes, const float* no, u32 mask) {
+#if defined(__AVX512F__)
+  _mm512_store_ps(lane, _mm512_mask_blend_ps((__mmask16)mask, _mm512_load_ps(no), _mm512_load_ps(yes)));
+#elif defined(__AVX2__)
+  for (int l = 0; l < kChunk; l += 8)
+    _mm256_store_ps(lane + l, _mm256_blendv_ps(_mm256_load_ps(no + l), _mm256_load_ps(yes + l), spread(mask >> l & 255)));
+#else
+  for (int l = 0; l < kChunk; ++l) lane[l] = mask >> l & 1u ? yes[l] : no[l];
 #endif
 }
 

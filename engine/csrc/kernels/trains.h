@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From x and d to pulses: trains of random bits, or deterministic levels, one per column and row, and from them the
-// columns of a row that get a first, a second, a third ... pulse.
+// columns of a row that get a pulse, slot by slot.
 #pragma once
 #include "kernels/lanes.h"
 #include "kernels/line.h"
@@ -54,10 +54,12 @@ inline u64 draw_slot(TrainLanes& s, u32 stream, i64 slot, const Block& b, const 
   return below(s.word, s.threshold) | s.always;
 }
 
-// A sample's masks of columns: those where x is positive, then of each slot those that fire, which rows look up.
-inline i64 mask_rows(const UpdateJob& job) { return 1 + (job.kind == ohm_ops::kStochastic ? job.longest : 0); }
+// A sample's masks of columns: those where x is positive, then of each slot those that fire, which rows look up, with their
+// counts.
+inline i64 mask_rows(const UpdateJob& job) { return 1 + 2 * (job.kind == ohm_ops::kStochastic ? job.longest : 0); }
 inline u64* positive_mask(const UpdateJob& job, i64 t) { return job.x_mask + t * mask_rows(job) * job.mask_words; }
-inline u64* slot_mask(const UpdateJob& job, i64 t, i64 slot) { return positive_mask(job, t) + (1 + slot) * job.mask_words; }
+inline u64* slot_mask(const UpdateJob& job, i64 t, i64 slot) { return positive_mask(job, t) + (1 + 2 * slot) * job.mask_words; }
+inline u16* slot_counts(const UpdateJob& job, i64 t, i64 slot) { return (u16*)(slot_mask(job, t, slot) + job.mask_words); }
 
 inline void encode_columns(const UpdateJob& job, const Lines& lines, i64 t, const Block& b, const RoundKeys& keys) {
   const u64 step = job.first_step + (u64)t;
@@ -119,66 +121,57 @@ inline void encode_all(const UpdateJob& job, const RoundKeys& keys, i64 out, i64
   for (i64 t = 0; t < job.samples; ++t) {
     encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, keys);
     encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, keys);
+    for (i64 slot = 0; job.kind == ohm_ops::kStochastic && slot < job.scales[t].length; ++slot)
+      count_before(slot_counts(job, t, slot), slot_mask(job, t, slot), job.mask_words);
   }
 }
 
-// Column masks by level: level k holds the columns of a span that get at least k + 1 pulses, so each level contains the
-// next and a column's pulses are applied in order, level by level. (levels, kMaskWords) words.
-inline u64* level_mask(u64* levels, i64 level) { return levels + level * kMaskWords; }
-
-// Lifts the columns of one slot by one level; returns whether the level above the `top` was reached.
-inline bool lift(u64* levels, i64 top, const u64* slot, i64 words) {
-  u64 reached = 0;
-  for (i64 k = top; k >= 0; --k) {
-    u64* to = level_mask(levels, k);
-    const u64* below = k ? level_mask(levels, k - 1) : slot;
-    for (i64 w = 0; w < words; w += kMaskStep) *(WideMask*)(to + w) |= *(const WideMask*)(below + w) & *(const WideMask*)(slot + w);
-    if (k == top)
-      for (i64 w = 0; w < words; ++w) reached |= to[w];
-  }
-  return reached != 0;
+// Calls body(slot) for the slots in which a row fires, in their order.
+template <class Body>
+inline void for_slots_of_row(const UpdateJob& job, i64 t, i64 row, i64 out, Body body) {
+  for (i64 word = 0; word < job.words; ++word)
+    for (u32 slots = job.d_train[(t * job.words + word) * out + row]; slots; slots &= slots - 1)
+      body(kSlotsPerWord * word + __builtin_ctz(slots));
 }
 
-inline void clear_level(u64* levels, i64 level) {
-  for (i64 w = 0; w < kMaskWords; ++w) level_mask(levels, level)[w] = 0;
-}
-
-inline i64 stack_trains(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out) {
-  const i64 words = mask_words(columns);
+// The deterministic kinds count: slot k takes the columns of a span that get more than k pulses. Masks of kMaskWords with
+// their counts, one after another; returns how many slots there are.
+inline i64 slots_of_counts(u64* to, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
   i64 top = 0;
-  clear_level(levels, 0);
-  for (i64 word = 0; word < job.words; ++word) {
-    u32 slots = job.d_train[(t * job.words + word) * out + row];
-    for (; slots; slots &= slots - 1) {
-      const i64 slot = kSlotsPerWord * word + __builtin_ctz(slots);
-      if (lift(levels, top, slot_mask(job, t, slot) + first / 64, words)) clear_level(levels, ++top);
-    }
-  }
-  return top;
-}
-
-inline i64 stack_counts(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
-  i64 top = 0;
-  clear_level(levels, 0);
   for (i64 l = 0; l < columns; ++l) {
     const i32 count = level_count(job, t, row, first + l, out, in);
-    while (top < count) clear_level(levels, ++top);
-    for (i32 k = 0; k < count; ++k) level_mask(levels, k)[l >> 6] |= 1ull << (l & 63);
+    for (; top < count; ++top)
+      for (i64 w = 0; w < kMaskWords; ++w) to[2 * top * kMaskWords + w] = 0;
+    for (i32 k = 0; k < count; ++k) to[2 * k * kMaskWords + (l >> 6)] |= 1ull << (l & 63);
   }
+  for (i64 k = 0; k < top; ++k) count_before((u16*)(to + (2 * k + 1) * kMaskWords), to + 2 * k * kMaskWords, kMaskWords);
   return top;
 }
 
-// The slot of a row that fires in one slot only, whose columns are the only level; null for all others.
-inline const u64* only_slot(const UpdateJob& job, i64 t, i64 row, i64 out) {
-  if (job.kind != ohm_ops::kStochastic || job.words != 1) return nullptr;
-  const u32 slots = job.d_train[t * out + row];
-  return (slots & (slots - 1)) == 0 ? slot_mask(job, t, __builtin_ctz(slots)) : nullptr;
+// Calls body(SlotMask) for the slots in which a row and any column of a span fire, in their order. `scratch` is for the
+// masks of the deterministic kinds; returns how many slots of it are in use.
+template <class Body>
+inline i64 for_slots(u64* scratch, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in, Body body) {
+  if (job.kind == ohm_ops::kStochastic) {
+    for_slots_of_row(job, t, row, out, [&](i64 slot) {
+      body(SlotMask{slot_mask(job, t, slot) + first / 64, slot_counts(job, t, slot) + first / kChunk});
+    });
+    return 0;
+  }
+  const i64 used = slots_of_counts(scratch, job, t, row, first, columns, out, in);
+  for (i64 k = 0; k < used; ++k) body(SlotMask{scratch + 2 * k * kMaskWords, (u16*)(scratch + (2 * k + 1) * kMaskWords)});
+  return used;
 }
 
-// Fills the levels of one row's span and returns how many there are; (longest + 1, kMaskWords) words suffice.
-inline i64 stack_levels(u64* levels, const UpdateJob& job, i64 t, i64 row, i64 first, i64 columns, i64 out, i64 in) {
-  return job.kind == ohm_ops::kStochastic ? stack_trains(levels, job, t, row, first, columns, out)
-                                          : stack_counts(levels, job, t, row, first, columns, out, in);
+// The trains of the columns as those of the rows lie in the job: 32 slots a word.
+inline void trains_in_words(const UpdateJob& job, i64 out, i64 in, u64 seed, u32* x_train) {
+  encode_all(job, RoundKeys(seed), out, in, 1);
+  for (i64 t = 0; t < job.samples; ++t)
+    for (i64 slot = 0; slot < job.scales[t].length; ++slot) {
+      u32* to = x_train + (t * job.words + slot / kSlotsPerWord) * in;
+      const u64* mask = slot_mask(job, t, slot);
+      for (i64 l = 0; l < in; ++l) to[l] |= (u32)(mask[l >> 6] >> (l & 63) & 1u) << slot % kSlotsPerWord;
+    }
 }
 
 // Up positive, down negative, as an update would apply them.
@@ -192,11 +185,10 @@ inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed,
         for (i64 l = 0; l < columns; ++l) to[l] = 0;
         if (row_is_silent(job, t, row, out)) continue;
         const float sign = sign_where_x_positive(job, t, row, out);
-        const i64 top = stack_levels(job.levels, job, t, row, first, columns, out, in);
-        for (i64 k = 0; k < top; ++k)
+        for_slots(job.levels, job, t, row, first, columns, out, in, [&](const SlotMask& slot) {
           for (i64 l = 0; l < columns; ++l)
-            if (level_mask(job.levels, k)[l >> 6] >> (l & 63) & 1u)
-              to[l] += (i32)direction_of(job.x[t * in + first + l], sign);
+            if (slot.mask[l >> 6] >> (l & 63) & 1u) to[l] += (i32)direction_of(job.x[t * in + first + l], sign);
+        });
       }
 }
 

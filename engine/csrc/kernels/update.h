@@ -7,6 +7,7 @@
 // draws in that order, so that none is made for a crosspoint that does not fire. Crosspoints do not see one another, so the
 // pulses of several samples may wait and be applied chunk of columns by chunk, in their order at each.
 #pragma once
+#include "core/linear.h"
 #include "kernels/draws.h"
 #include "kernels/pulse.h"
 #include "kernels/trains.h"
@@ -36,13 +37,13 @@ struct DeviceRow {
   }
 };
 
-// One level: a pulse for the columns of a mask.
+// One slot: a pulse for the columns of a mask.
 struct Pass {
-  const u64* mask;
-  const float* next;  // draw of the next column
+  SlotMask slot;
+  const float* noise;  // of its first column
 };
 
-// Successive levels of one sample.
+// Successive slots of one sample.
 struct Turn {
   const u64* positive;  // columns where x is positive
   u32 flip;             // the pulse goes up where x is positive (0) or where it is not (all bits)
@@ -51,14 +52,14 @@ struct Turn {
   u32 up(i64 chunk) const { return chunk_mask(positive, chunk) ^ flip; }
 };
 
-// Levels of one or several samples that wait until their draws fill a buffer. Then each chunk of columns takes all of them
+// Slots of one or several samples that wait until their draws fill a buffer. Then each chunk of columns takes all of them
 // in their order, its devices in registers.
 struct Waiting {
   alignas(64) float noise[kDraws + kDrawSlack + kChunk];
   Pass pass[kWaiting];
   Turn turn[kWaiting];
   i64 passes = 0, turns = 0, draws = 0;
-  i64 levels = 0;  // of the scratch memory that hold their masks
+  i64 masks = 0;  // of the scratch memory, which hold their columns
 };
 
 // The devices of the columns that are worked on side by side.
@@ -76,39 +77,77 @@ struct ChunkCells : CellLanes<typename D::Cell, kChunk> {
   }
 };
 
-// Takes the draws from `next` on.
+// How a chunk's devices answer to pulses, and what that is in one turn, given who is pulsed up.
+template <class D, bool is_line = D::is_line>
+struct Answers {
+  Answers(const ChunkCells<D>&, const typename D::Params&) {}
+};
+
+template <class D, bool is_line = D::is_line>
+struct Answer {
+  alignas(64) float way[kChunk];
+  Answer(const Answers<D>&, u32 up) { signs(way, up); }
+  float after(int l, float w, float xi, const ChunkCells<D>& cells, const typename D::Params& p) const {
+    return pulsed<D>(w, way[l], xi, cells.at(l), p);
+  }
+};
+
+// Steps on a line: those of both directions are made once.
 template <class D>
-inline __attribute__((always_inline)) void fire_chunk(Held& hidden, const ChunkCells<D>& cells,
-                                                      const typename D::Params& p, u32 mask, const float* way,
-                                                      const float*& next) {
+struct Answers<D, true> {
+  alignas(64) float up[3][kChunk], down[3][kChunk];
+  float relative;
+  Answers(const ChunkCells<D>& cells, const typename D::Params& p) {
+    for (int l = 0; l < kChunk; ++l) {
+      const Line rise = with_direction(D::line(1.0f, cells.at(l), p), 1.0f);
+      const Line fall = with_direction(D::line(-1.0f, cells.at(l), p), -1.0f);
+      up[0][l] = rise.offset, up[1][l] = rise.slope, up[2][l] = rise.fixed;
+      down[0][l] = fall.offset, down[1][l] = fall.slope, down[2][l] = fall.fixed;
+    }
+    relative = D::line(1.0f, cells.at(0), p).relative;
+  }
+};
+
+template <class D>
+struct Answer<D, true> {
+  alignas(64) float line[3][kChunk];
+  float relative;
+  Answer(const Answers<D>& both, u32 up) : relative(both.relative) {
+    for (int k = 0; k < 3; ++k) choose_lanes(line[k], both.up[k], both.down[k], up);
+  }
+  float after(int l, float w, float xi, const ChunkCells<D>& cells, const typename D::Params&) const {
+    return D::clip(moved({line[0][l], line[1][l], relative, line[2][l]}, w, xi), cells.at(l));
+  }
+};
+
+template <class D>
+inline __attribute__((always_inline)) void fire_chunk(Held& hidden, const ChunkCells<D>& cells, const Answer<D>& answer,
+                                                      const typename D::Params& p, const Pass& pass, i64 chunk) {
   alignas(64) float now[kChunk], xi[kChunk], after[kChunk];
-  expand(xi, next, mask);
-  next += __builtin_popcount(mask);
+  const u32 mask = chunk_mask(pass.slot.mask, chunk);
+  expand(xi, pass.noise + pass.slot.before[chunk], mask);
   show(now, hidden);
-  for (int l = 0; l < kChunk; ++l)
-    after[l] = pulsed<D>(now[l], way[l], xi[l], cells.at(l), p);
+  for (int l = 0; l < kChunk; ++l) after[l] = answer.after(l, now[l], xi[l], cells, p);
   choose(hidden, after, mask);
 }
 
 // Each pass waits for the one before it: chunks side by side fill the time. Written out, as the compiler then keeps their
 // weights in registers.
 template <class D>
-inline void fire_abreast(const Abreast<D>& s, const typename D::Params& params, const Waiting& waiting, Pass* pass,
-                         i64 chunk) {
+inline void fire_abreast(const Abreast<D>& s, const typename D::Params& params, const Waiting& waiting, i64 chunk) {
   const typename D::Params p = params;
   const ChunkCells<D> cells_a(s, 0), cells_b(s, 1), cells_c(s, 2), cells_d(s, 3);
   Held a = held(s.hidden), b = held(s.hidden + kChunk), c = held(s.hidden + 2 * kChunk), d = held(s.hidden + 3 * kChunk);
+  const Answers<D> on_a(cells_a, p), on_b(cells_b, p), on_c(cells_c, p), on_d(cells_d, p);
+  const Pass* pass = waiting.pass;
   for (const Turn* turn = waiting.turn; turn < waiting.turn + waiting.turns; ++turn) {
-    alignas(64) float way_a[kChunk], way_b[kChunk], way_c[kChunk], way_d[kChunk];
-    signs(way_a, turn->up(chunk)), signs(way_b, turn->up(chunk + 1));
-    signs(way_c, turn->up(chunk + 2)), signs(way_d, turn->up(chunk + 3));
-    for (Pass* end = pass + turn->passes; pass < end; ++pass) {
-      const float* next = pass->next;
-      fire_chunk<D>(a, cells_a, p, chunk_mask(pass->mask, chunk), way_a, next);
-      fire_chunk<D>(b, cells_b, p, chunk_mask(pass->mask, chunk + 1), way_b, next);
-      fire_chunk<D>(c, cells_c, p, chunk_mask(pass->mask, chunk + 2), way_c, next);
-      fire_chunk<D>(d, cells_d, p, chunk_mask(pass->mask, chunk + 3), way_d, next);
-      pass->next = next;
+    const Answer<D> now_a(on_a, turn->up(chunk)), now_b(on_b, turn->up(chunk + 1));
+    const Answer<D> now_c(on_c, turn->up(chunk + 2)), now_d(on_d, turn->up(chunk + 3));
+    for (const Pass* end = pass + turn->passes; pass < end; ++pass) {
+      fire_chunk<D>(a, cells_a, now_a, p, *pass, chunk);
+      fire_chunk<D>(b, cells_b, now_b, p, *pass, chunk + 1);
+      fire_chunk<D>(c, cells_c, now_c, p, *pass, chunk + 2);
+      fire_chunk<D>(d, cells_d, now_d, p, *pass, chunk + 3);
     }
   }
   show(s.hidden, a), show(s.hidden + kChunk, b), show(s.hidden + 2 * kChunk, c), show(s.hidden + 3 * kChunk, d);
@@ -116,7 +155,7 @@ inline void fire_abreast(const Abreast<D>& s, const typename D::Params& params, 
 
 // The last columns of a row, with lanes after them that hold zeros; no pulse reaches those.
 template <class D>
-inline void fire_rest(const DeviceRow<D>& row, const typename D::Params& p, Waiting& waiting, i64 first) {
+inline void fire_rest(const DeviceRow<D>& row, const typename D::Params& p, const Waiting& waiting, i64 first) {
   alignas(64) float cells[D::Cell::count ? D::Cell::count : 1][kAbreast] = {}, hidden[kAbreast] = {};
   Abreast<D> s{{}, hidden};
   for (int f = 0; f < D::Cell::count; ++f) s.cells[f] = cells[f];
@@ -124,7 +163,7 @@ inline void fire_rest(const DeviceRow<D>& row, const typename D::Params& p, Wait
     for (int f = 0; f < D::Cell::count; ++f) cells[f][l] = row.cells[f][first + l];
     hidden[l] = row.hidden[first + l];
   }
-  fire_abreast<D>(s, p, waiting, waiting.pass, first / kChunk);
+  fire_abreast<D>(s, p, waiting, first / kChunk);
   for (i64 l = 0; l < row.columns - first; ++l) row.hidden[first + l] = hidden[l];
 }
 
@@ -135,7 +174,7 @@ inline __attribute__((noinline)) void fire_waiting(const DeviceRow<D>& row, cons
   for (; first + kAbreast <= row.columns; first += kAbreast) {
     Abreast<D> s{{}, row.hidden + first};
     for (int f = 0; f < D::Cell::count; ++f) s.cells[f] = row.cells[f] + first;
-    fire_abreast<D>(s, p, waiting, waiting.pass, first / kChunk);
+    fire_abreast<D>(s, p, waiting, first / kChunk);
   }
   if (first < row.columns) fire_rest<D>(row, p, waiting, first);
   waiting.passes = waiting.turns = waiting.draws = 0;
@@ -155,44 +194,35 @@ struct UpdateTile {
         write_noise(write_noise_of<D>(params)) {}
 };
 
-// The levels of a sample on one span.
-struct Levels {
-  const u64* mask;
-  i64 top, sample;
+// A sample on one span, as far as it is the same for all its slots.
+struct Sample {
+  i64 number;
   const u64* positive;
   u32 flip;
-  i64 words;  // that hold columns
-
-  const u64* at(i64 level) const { return mask + level * kMaskWords; }
+  i64 words;       // that hold columns
+  i64 draws = 0;   // made so far
+  u64 fired[kMaskWords] = {};  // columns that got a pulse
 };
 
-// Lets a sample's levels wait, as many at a time as their draws find room.
+// Lets the next slots of a sample wait; their draws come with them.
 template <class D>
-inline void wait_for_turn(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, const Levels& s) {
-  const u64 step = u.job.first_step + (u64)s.sample;
-  i64 first_draw = 0;
-  for (i64 level = 0; level < s.top;) {
-    i64 count[kWaiting], total = 0, more = 0;
-    for (; level + more < s.top && more < kWaiting; ++more) {
-      count[more] = ones(s.at(level + more), s.words);
-      if (total + count[more] > kDraws) break;
-      total += count[more];
-    }
-    if (waiting.draws + total > kDraws || waiting.passes + more > kWaiting) fire_waiting<D>(row, u.params, waiting);
-    const float* next = draw_run_from(waiting.noise + waiting.draws, first_draw, total, u.keys, kUpdateCycle, step, row.element);
-    for (i64 k = 0; k < more; ++k) {
-      waiting.pass[waiting.passes++] = {s.at(level + k), next};
-      next += count[k];
-    }
-    waiting.turn[waiting.turns++] = {s.positive, s.flip, (i32)more};
-    waiting.draws = (next - waiting.noise + kRunCalls - 1) / kRunCalls * kRunCalls;
-    level += more, first_draw += total;
+inline void let_wait(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, Sample& s, const SlotMask* slots,
+                     i64 count, i64 total) {
+  if (waiting.draws + total > kDraws || waiting.passes + count > kWaiting) fire_waiting<D>(row, u.params, waiting);
+  const float* next = draw_run_from(waiting.noise + waiting.draws, s.draws, total, u.keys, kUpdateCycle,
+                                    u.job.first_step + (u64)s.number, row.element);
+  for (i64 k = 0; k < count; ++k) {
+    waiting.pass[waiting.passes++] = {slots[k], next};
+    next += ones(slots[k], s.words);
   }
+  waiting.turn[waiting.turns++] = {s.positive, s.flip, (i32)count};
+  waiting.draws = (next - waiting.noise + kRunCalls - 1) / kRunCalls * kRunCalls;
+  s.draws += total;
 }
 
-inline void count_level(const TileView& tile, i64 start, const Levels& s, i64 level, i64 columns) {
-  for (i64 w = 0; w < (columns + 63) >> 6; ++w)
-    for (u64 bits = s.at(level)[w]; bits; bits &= bits - 1) {
+inline void count_slot(const TileView& tile, i64 start, const Sample& s, const SlotMask& slot) {
+  for (i64 w = 0; w < s.words; ++w)
+    for (u64 bits = slot.mask[w]; bits; bits &= bits - 1) {
       const int l = __builtin_ctzll(bits);
       const bool up = ((s.positive[w] >> l ^ s.flip) & 1u) != 0u;
       ++(up ? tile.pulses_up : tile.pulses_down)[start + 64 * w + l];
@@ -201,20 +231,35 @@ inline void count_level(const TileView& tile, i64 start, const Levels& s, i64 le
 
 // Write noise is drawn once for every crosspoint that was pulsed in the sample.
 template <class D>
-inline void write_pulsed(const UpdateTile<D>& u, const DeviceRow<D>& row, const Levels& s) {
+inline void write_pulsed(const UpdateTile<D>& u, const DeviceRow<D>& row, const Sample& s) {
   alignas(64) float draws[kSpan + kDrawSlack];
   alignas(64) i32 list[kSpan];
-  const i64 count = list_columns(list, s.mask, row.columns);
-  const u64 step = u.job.first_step + (u64)s.sample;
+  const i64 count = list_columns(list, s.fired, row.columns);
+  const u64 step = u.job.first_step + (u64)s.number;
   draw_run(draws, count, u.keys, kUpdateWrite, step, row.element, 0);
   for (i64 k = 0; k < count; ++k) row.apparent[list[k]] = with_noise(row.hidden[list[k]], u.write_noise, draws[k]);
 }
 
+// As many slots at a time as their draws find room.
 template <class D>
-inline void update_sample(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, const Levels& s) {
-  wait_for_turn(u, row, waiting, s);
-  if (u.tile.pulses_up)
-    for (i64 k = 0; k < s.top; ++k) count_level(u.tile, row.start, s, k, row.columns);
+inline void update_sample(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, Sample& s, i64 i, i64 first,
+                          u64* scratch) {
+  SlotMask slots[kWaiting];
+  i64 count = 0, total = 0;
+  waiting.masks += for_slots(scratch + 2 * waiting.masks * kMaskWords, u.job, s.number, i, first, row.columns, u.tile.out,
+                             u.tile.in, [&](const SlotMask& slot) {
+    const i64 more = ones(slot, s.words);
+    if (more == 0) return;
+    if (total + more > kDraws || count == kWaiting) {
+      let_wait(u, row, waiting, s, slots, count, total);
+      count = total = 0;
+    }
+    slots[count++] = slot;
+    total += more;
+    for (i64 w = 0; w < s.words; w += kMaskStep) *(WideMask*)(s.fired + w) |= *(const WideMask*)(slot.mask + w);
+    if (u.tile.pulses_up) count_slot(u.tile, row.start, s, slot);
+  });
+  if (count > 0) let_wait(u, row, waiting, s, slots, count, total);
   if (u.write_noise > 0.0f) {
     fire_waiting<D>(row, u.params, waiting);
     write_pulsed(u, row, s);
@@ -234,6 +279,17 @@ inline void show_hidden(const DeviceRow<D>& row, const u64* touched) {
     if (touched[l >> 6] >> (l & 63) & 1u) row.apparent[l] = row.hidden[l];
 }
 
+// Of 64 samples from `from` on, those in which a row sends a pulse. Most do not in a sparse update, at random: no branches.
+inline u64 live_samples(const UpdateJob& job, i64 from, i64 row, i64 out) {
+  const i64 count = job.samples - from < 64 ? job.samples - from : 64;
+  u64 live = 0;
+  if (job.kind == ohm_ops::kStochastic && job.words == 1)
+    for (i64 k = 0; k < count; ++k) live |= (u64)(job.d_train[(from + k) * out + row] != 0u) << k;
+  else
+    for (i64 k = 0; k < count; ++k) live |= (u64)!row_is_silent(job, from + k, row, out) << k;
+  return live;
+}
+
 template <class D>
 inline void update_row_span(const UpdateTile<D>& u, i64 i, i64 first, u64* scratch) {
   const UpdateJob& job = u.job;
@@ -241,20 +297,16 @@ inline void update_row_span(const UpdateTile<D>& u, i64 i, i64 first, u64* scrat
   const i64 words = mask_words(row.columns);
   u64 touched[kMaskWords] = {};
   Waiting waiting;
-  for (i64 t = 0; t < job.samples; ++t) {
-    if (row_is_silent(job, t, i, u.tile.out)) continue;
-    if (waiting.levels > kWaiting) fire_waiting<D>(row, u.params, waiting);
-    if (waiting.passes == 0) waiting.levels = 0;
-    const u64* only = only_slot(job, t, i, u.tile.out);
-    u64* stacked = scratch + waiting.levels * kMaskWords;
-    const i64 top = only ? 1 : stack_levels(stacked, job, t, i, first, row.columns, u.tile.out, u.tile.in);
-    if (top == 0) continue;
-    const u64* levels = only ? only + first / 64 : stacked;
-    const u32 flip = sign_where_x_positive(job, t, i, u.tile.out) > 0.0f ? 0u : ~0u;
-    update_sample(u, row, waiting, {levels, top, t, positive_mask(job, t) + first / 64, flip, words});
-    waiting.levels += only ? 0 : top;
-    for (i64 w = 0; w < words; ++w) touched[w] |= levels[w];
-  }
+  for (i64 from = 0; from < job.samples; from += 64)
+    for (u64 live = live_samples(job, from, i, u.tile.out); live; live &= live - 1) {
+      const i64 t = from + __builtin_ctzll(live);
+      if (waiting.masks > kWaiting) fire_waiting<D>(row, u.params, waiting);
+      if (waiting.passes == 0) waiting.masks = 0;
+      const u32 flip = sign_where_x_positive(job, t, i, u.tile.out) > 0.0f ? 0u : ~0u;
+      Sample s{t, positive_mask(job, t) + first / 64, flip, words};
+      update_sample(u, row, waiting, s, i, first, scratch);
+      for (i64 w = 0; w < words; w += kMaskStep) *(WideMask*)(touched + w) |= *(const WideMask*)(s.fired + w);
+    }
   fire_waiting<D>(row, u.params, waiting);
   if (!(u.write_noise > 0.0f)) show_hidden(row, touched);
 }
