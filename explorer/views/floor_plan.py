@@ -11,6 +11,9 @@ import numpy as np
 _GAP = 0.08  # between tiles of a layer, of the largest side of a tile
 _APART = 0.45  # between layers
 _ASPECT = 2.6  # width over height that the plan aims at
+_WIDTH_PX = 850  # of a plan on a narrow page: names are given room for that
+_LETTER_PX, _NAME_PX = 7.5, 20
+_TRIALS = 5  # names need more room the smaller the scale, which is smaller the more room they take
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,36 @@ def plan(layers: list[str], rows: np.ndarray, columns: np.ndarray, heights: np.n
     ([0.0, 2.9], 'b')
     """
     unit = float(max(heights.max(), widths.max()))
-    gap, apart = _GAP * unit, _APART * unit
+    gap = _GAP * unit
     blocks = {name: _Grid.of(name, layers, rows, columns, heights, widths, gap) for name in dict.fromkeys(layers)}
-    area = sum((b.width + apart) * (b.height + apart) for b in blocks.values())
-    longest = max(math.sqrt(area * _ASPECT), *(b.width for b in blocks.values()))
-    left, top, deepest, corners = 0.0, 0.0, 0.0, {}
-    for name, block in blocks.items():
-        if left > 0 and left + block.width > longest:
-            left, top, deepest = 0.0, top - deepest - 2 * apart, 0.0
-        corners[name] = (left, top)
-        left, deepest = left + block.width + apart, max(deepest, block.height)
+    lines_per_px = 0.0
+    for _ in range(_TRIALS):
+        corners, width, height = _in_lines(blocks, _APART * unit, lines_per_px)
+        lines_per_px = max(width / _WIDTH_PX, height * _ASPECT / _WIDTH_PX)
     places = []
     for name, row, column in zip(layers, rows, columns, strict=True):
         x, y = corners[name]
         places.append(Place(x + blocks[name].lefts[int(column)], y - blocks[name].tops[int(row)]))
     names = [(name, x, y) for name, (x, y) in corners.items()]
-    width = max(x + blocks[name].width for name, (x, _) in corners.items())
-    return Plan(places, names, width, -top + deepest)
+    return Plan(places, names, width, height)
+
+
+def _in_lines(
+    blocks: dict[str, _Grid], apart: float, lines_per_px: float
+) -> tuple[dict[str, tuple[float, float]], float, float]:
+    """Return the upper left corner of each layer, and width and height of all; names fit at this scale."""
+    room = {name: max(b.width, len(name) * _LETTER_PX * lines_per_px) + apart for name, b in blocks.items()}
+    below = max(2 * apart, _NAME_PX * lines_per_px)
+    area = sum(room[name] * (b.height + below) for name, b in blocks.items())
+    longest = max(math.sqrt(area * _ASPECT), *room.values())
+    left, top, deepest, corners = 0.0, 0.0, 0.0, {}
+    for name, block in blocks.items():
+        if left > 0 and left + room[name] > longest:
+            left, top, deepest = 0.0, top - deepest - below, 0.0
+        corners[name] = (left, top)
+        left, deepest = left + room[name], max(deepest, block.height)
+    width = max(x + room[name] - apart for name, (x, _) in corners.items())
+    return corners, width, -top + deepest
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from explorer.experiments.tile_map import TileMap
 from explorer.experiments.wire_loss import WireLoss
 from explorer.views.product_data import multiply
 from explorer.views.product_plots import tinted
-from explorer.views.tile_map_data import lay_out
+from explorer.views.tile_map_data import Asked, lay_out
 
 # Numbers of a column of the plots with this y label (and x label, where there are several), one list for each plot.
 _COLUMN = """([x, y, name]) => {
@@ -145,7 +145,7 @@ def test_tile_clicked_shows_its_weights_and_errors(lab):
     lab.tab("Network")
     lab.sees("Floor plan")
     lab.sees("Click a tile of the plan")
-    found = lay_out(TileMap())
+    found = lay_out(Asked(TileMap()))
     index = 2
     x, y = lab.page.evaluate(_TILE, index)
     lab.page.mouse.click(x, y)
