@@ -115,8 +115,8 @@ def test_sar_mismatch_opens_the_middle_step_by_its_closed_form():
 def test_stages_make_up_for_thresholds_that_are_off(kind):
     """All but the last one, where t V_ref are 2 t codes. Inputs at +-V_ref/4, code 32, are no exception."""
     steps = np.append(np.linspace(-127, 127, 999), [-64, -32, 32, 64])[:, None]
-    assert np.abs(kind(bits=8).codes(steps / 127) - steps).max() <= 0.5 + 1e-9
-    converter = kind(bits=8, threshold_std=0.05)
+    assert np.abs(kind(bits=8, gain_db=300.0).codes(steps / 127) - steps).max() <= 0.5 + 1e-9
+    converter = kind(bits=8, gain_db=300.0, threshold_std=0.05)
     last = np.abs(converter.errors(3, 20)[2][:, -1]).max(1)
     off = np.abs(converter.codes(np.repeat(steps / 127, 20, 1), seed=3) - steps)
     assert (off.max(0) <= 0.5 + 2 * last + 1e-9).all()
