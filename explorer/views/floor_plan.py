@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_GAP = 0.08  # between tiles of a layer, of the largest side of a tile
-_APART = 0.45  # between layers
-_ASPECT = 2.6  # width over height that the plan aims at
-_WIDTH_PX = 850  # of a plan on a narrow page: names are given room for that
-_LETTER_PX, _NAME_PX = 7.5, 20
-_TRIALS = 5  # names need more room the smaller the scale, which is smaller the more room they take
+_GAP, _APART = 0.08, 0.45  # between tiles of a layer, and between layers, of the largest side of a tile
+_WIDTH_PX, _HEIGHT_PX = 760, 600  # of a plan at most: what the narrowest usual page has room for
+_TILE_PX = 64  # of its longest side at most
+_LETTER_PX, _NAME_PX, _APART_PX = 7.7, 24, 14  # names above the layers
+_SMALLER = 1.05
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,25 @@ class Plan:
         Layer, and the lower left corner of its name.
     width, height : float
         Lines of crosspoints.
+    lines_per_px : float
+        Scale at which the names fit.
     """
 
     places: list[Place]
     names: list[tuple[str, float, float]]
     width: float
     height: float
+    lines_per_px: float
+
+    @property
+    def name_lines(self) -> float:
+        """Height of a name, lines of crosspoints."""
+        return _NAME_PX * self.lines_per_px
+
+    @property
+    def height_px(self) -> int:
+        """Height of the plan with the names of its first line."""
+        return math.ceil((self.height + self.name_lines) / self.lines_per_px)
 
 
 def plan(layers: list[str], rows: np.ndarray, columns: np.ndarray, heights: np.ndarray, widths: np.ndarray) -> Plan:
@@ -70,36 +82,46 @@ def plan(layers: list[str], rows: np.ndarray, columns: np.ndarray, heights: np.n
     ([0.0, 2.9], 'b')
     """
     unit = float(max(heights.max(), widths.max()))
-    gap = _GAP * unit
-    blocks = {name: _Grid.of(name, layers, rows, columns, heights, widths, gap) for name in dict.fromkeys(layers)}
-    lines_per_px = 0.0
-    for _ in range(_TRIALS):
-        corners, width, height = _in_lines(blocks, _APART * unit, lines_per_px)
-        lines_per_px = max(width / _WIDTH_PX, height * _ASPECT / _WIDTH_PX)
+    blocks = {
+        name: _Grid.of(name, layers, rows, columns, heights, widths, _GAP * unit) for name in dict.fromkeys(layers)
+    }
+    lines_per_px = max(unit / _TILE_PX, max(b.width for b in blocks.values()) / _WIDTH_PX)
+    while not (laid := _in_lines(blocks, unit, lines_per_px)).fits(lines_per_px):
+        lines_per_px *= _SMALLER
     places = []
     for name, row, column in zip(layers, rows, columns, strict=True):
-        x, y = corners[name]
+        x, y = laid.corners[name]
         places.append(Place(x + blocks[name].lefts[int(column)], y - blocks[name].tops[int(row)]))
-    names = [(name, x, y) for name, (x, y) in corners.items()]
-    return Plan(places, names, width, height)
+    names = [(name, x, y) for name, (x, y) in laid.corners.items()]
+    return Plan(places, names, laid.width, laid.height, lines_per_px)
 
 
-def _in_lines(
-    blocks: dict[str, _Grid], apart: float, lines_per_px: float
-) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Return the upper left corner of each layer, and width and height of all; names fit at this scale."""
-    room = {name: max(b.width, len(name) * _LETTER_PX * lines_per_px) + apart for name, b in blocks.items()}
-    below = max(2 * apart, _NAME_PX * lines_per_px)
-    area = sum(room[name] * (b.height + below) for name, b in blocks.items())
-    longest = max(math.sqrt(area * _ASPECT), *room.values())
-    left, top, deepest, corners = 0.0, 0.0, 0.0, {}
+@dataclass(frozen=True)
+class _Laid:
+    """Upper left corners of the layers, and width and height of all."""
+
+    corners: dict[str, tuple[float, float]]
+    width: float
+    height: float
+    names_px: float
+
+    def fits(self, lines_per_px: float) -> bool:
+        """Return whether it is no higher than a page; names that alone are higher are let be."""
+        return self.height <= max(_HEIGHT_PX, 2 * self.names_px) * lines_per_px
+
+
+def _in_lines(blocks: dict[str, _Grid], unit: float, lines_per_px: float) -> _Laid:
+    """Lay layers side by side as far as a page's width goes at this scale, each as wide as its name at least."""
+    apart = max(_APART * unit, _APART_PX * lines_per_px)
+    below = max(_APART * unit, _NAME_PX * lines_per_px)
+    left, top, deepest, corners, right, count = 0.0, 0.0, 0.0, {}, 0.0, 1
     for name, block in blocks.items():
-        if left > 0 and left + room[name] > longest:
-            left, top, deepest = 0.0, top - deepest - below, 0.0
+        room = max(block.width, len(name) * _LETTER_PX * lines_per_px)
+        if left > 0 and left + room > _WIDTH_PX * lines_per_px:
+            left, top, deepest, count = 0.0, top - deepest - below, 0.0, count + 1
         corners[name] = (left, top)
-        left, deepest = left + room[name], max(deepest, block.height)
-    width = max(x + room[name] - apart for name, (x, _) in corners.items())
-    return corners, width, -top + deepest
+        left, deepest, right = left + room + apart, max(deepest, block.height), max(right, left + room)
+    return _Laid(corners, right, -top + deepest, count * _NAME_PX)
 
 
 @dataclass(frozen=True)

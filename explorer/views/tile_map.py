@@ -27,6 +27,7 @@ _TAKES_LONGER = (
     "{network} has {tiles} tiles and takes longer than a page can wait: Lay out starts it in the background. Its costs "
     "are below."
 )
+_AROUND_PX = 70  # of a plan, for its tools and the edge
 _KEPT = 4  # results of jobs that a page remembers
 _EMPTY = {n: [] for n in ("left", "top", "right", "bottom", "room_right", "room_bottom", "name", "size", "used",
                           "ratio", "fill")}  # fmt: skip
@@ -36,7 +37,7 @@ class PlanPlot:
     """The floor plan: an outline for each tile, filled where it holds weights."""
 
     def __init__(self):
-        ranges = {"x_range": DataRange1d(range_padding=0.03), "y_range": DataRange1d(range_padding=0.2)}
+        ranges = {name: DataRange1d(range_padding_units="absolute") for name in ("x_range", "y_range")}
         self.figure = theme.figure(("", "1"), ("", "1"), height=360, match_aspect=True, **ranges)
         self.figure.axis.visible = self.figure.grid.visible = False
         self.source, self.names = ColumnDataSource(dict(_EMPTY)), ColumnDataSource({"x": [], "y": [], "text": []})
@@ -56,7 +57,9 @@ class PlanPlot:
         put(self.source, {**found.tiles, "fill": found.colors(by)})
         names = found.plan.names
         put(self.names, {"x": [x for _, x, _ in names], "y": [y for _, _, y in names],
-                         "text": [f"layer {name}" for name, *_ in names]})  # fmt: skip
+                         "text": [name for name, *_ in names]})  # fmt: skip
+        self.figure.x_range.range_padding = self.figure.y_range.range_padding = found.plan.name_lines
+        self.figure.height = found.plan.height_px + _AROUND_PX
 
     def choose(self, index: int | None) -> None:
         """Mark a tile, or none."""

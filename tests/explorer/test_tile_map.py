@@ -163,6 +163,8 @@ def test_plan_tiles_do_not_overlap_and_lie_inside(case):
     assert min(b[0] for b in boxes) >= 0
     assert max(b[3] for b in boxes) <= 0
     assert max(b[2] for b in boxes) <= made.width + 1e-9 * made.width
+    for (name, x, y), (_, beside, below) in itertools.pairwise(made.names):
+        assert beside >= x + 7 * len(name) * made.lines_per_px if below == y else below < y
     assert -min(b[1] for b in boxes) <= made.height * (1 + 1e-9)
     assert [name for name, *_ in made.names] == list(dict.fromkeys(names))
 
