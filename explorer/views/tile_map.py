@@ -47,7 +47,7 @@ class PlanPlot:
                          fill_color=None, line_color=theme.NEUTRAL, line_width=1, selection_line_color=theme.MEASURED,
                          selection_line_width=4, nonselection_line_alpha=1)  # fmt: skip
         self.figure.text("x", "y", "text", source=self.names, text_color=theme.NEUTRAL, text_font_size="13px",
-                         text_baseline="bottom", y_offset=-4)  # fmt: skip
+                         text_baseline="alphabetic", y_offset=-7)  # fmt: skip
         tips = [("tile", "@name"), ("holds", "@size"), ("used", "@used"), ("product", "@ratio")]
         self.figure.add_tools(HoverTool(tooltips=tips, renderers=[full], visible=False), TapTool(visible=False))
         self.pane = theme.plot_pane(self.figure)

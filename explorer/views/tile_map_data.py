@@ -199,7 +199,7 @@ def _headline(ds: xr.Dataset, costs: Summary) -> list[tuple[str, str, str, str]]
     return [
         ("Tiles", str(ds.sizes["tile"]), "1", "Arrays that hold the network's weights."),
         ("Used", percent(used), "%", "Share of all crosspoints that hold weights."),
-        ("Products", str(sum(layer.mvms for layer in costs.layers)), "per sample", "Tiles times vectors, forwards."),
+        ("Products / sample", str(sum(layer.mvms for layer in costs.layers)), "1", "Tiles times vectors, forwards."),
         ("Worst tile", fixed(float(ds.snr[worst])), "dB",
          f"Lowest signal-to-noise ratio of a product on real activations: layer {ds.layer.values[worst]}."),
         ("Clipped out", percent(float(ds.clipped.max())), "%", "Largest share of clipped outputs of a tile."),
