@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from lab_page import WAIT_MS, LabPage
 from playwright.sync_api import expect
 
@@ -77,19 +76,7 @@ class TilePage(LabPage):
         self.waits_for()
 
 
-@pytest.fixture(scope="module")
-def visitor(browser, app_url):
-    """One page for all tests here: to open one takes longer than most of them."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield TilePage(context.new_page(), app_url)
-    context.close()
-
-
-@pytest.fixture
-def lab(visitor):
-    visitor.begin()
-    yield visitor
-    assert visitor.errors == []
+PAGE = TilePage
 
 
 def test_slider_moved_draws_the_new_product(lab):
