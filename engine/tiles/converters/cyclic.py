@@ -11,8 +11,8 @@ class CyclicConverter(PipelineConverter):
 
     Examples
     --------
-    >>> CyclicConverter(bits=4).codes([[0.5, -0.5]])
-    array([[ 3, -4]])
+    >>> CyclicConverter(bits=4).codes([[0.5, -0.4]])
+    array([[ 4, -3]])
     """
 
     title = "Cyclic"

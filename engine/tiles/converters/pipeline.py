@@ -21,8 +21,8 @@ class PipelineConverter(CircuitConverter):
 
     Examples
     --------
-    >>> PipelineConverter(bits=4).codes([[0.5, -0.5]])
-    array([[ 3, -4]])
+    >>> PipelineConverter(bits=4).codes([[0.5, -0.4]])
+    array([[ 4, -3]])
     """
 
     title = "Pipeline"
