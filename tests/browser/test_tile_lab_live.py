@@ -144,15 +144,15 @@ def test_tile_clicked_shows_its_weights_and_errors(lab):
 
 def test_product_and_wires_seen_again_after_reload(lab):
     lab.tab("Wires")
-    lab.fill("g_max, number", "5e-5")
-    lab.fill("out_noise, number", "0.2")
-    lab.page.wait_for_url(lambda url: "state=" in url)
-    lab.page.wait_for_timeout(1000)  # the address follows once the state rests
+    for name, text in (("g_max, number", "5e-5"), ("out_noise, number", "0.2")):
+        before = lab.page.url
+        lab.fill(name, text)
+        lab.page.wait_for_url(lambda url, before=before: url != before)  # it follows once the state rests
     lab.open(lab.page.url)
     lab.waits_for(out_noise=0.2)
     lab.sees("Edited: 1 parameter")
     lab.tab("Wires")
-    expect(lab.box("g_max, number")).to_have_value("5e-05")
+    expect(lab.box("g_max, number")).to_have_value("5e-05", timeout=WAIT_MS)
 
 
 def test_preset_chosen_is_drawn_and_header_leads_to_the_device_lab(lab):
