@@ -198,6 +198,9 @@ class NetworkView(Viewer):
         experiment = self.experiment()
         live = is_live(experiment)
         self.job.view.visible = not live or self.job.busy
+        if self._found is None or self._found.experiment.network != experiment.network:
+            self.waiting.visible = True  # the plan of another network must not stand under this one's name
+            self.body.visible = self.layers.visible = False
         self.worker.request(Asked(experiment, None if live else self._kept.get(experiment.content_id)))
 
     def _to_run(self) -> tuple[TileMap, str]:

@@ -208,6 +208,17 @@ def test_view_follows_periphery_and_knobs(state, view):
     assert view.table.object.count("<tr>") == 3
 
 
+def test_plan_of_another_network_is_gone_while_the_new_one_is_on_its_way(state, view, monkeypatch):
+    monkeypatch.setattr(view.worker, "request", lambda asked: None)
+    state.set(out_noise=0.2)
+    assert view.body.visible
+    assert not view.waiting.visible
+    state.parts["network"].set(network="mlp-digits-deep")
+    assert view.waiting.visible
+    assert not view.body.visible
+    assert not view.layers.visible
+
+
 def test_tile_tapped_shows_its_histograms(view):
     assert view.detail.empty.visible
     view.plan.source.selected.indices = [4]
