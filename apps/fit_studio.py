@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fit studio as a page: ``panel serve apps/*.py`` or ``ohmscape serve``."""
 
-from explorer import FitStudio, serving
+from explorer import FitStudio
 
-FitStudio().page(apps=serving.apps()).servable(title="Ohmscape fit studio")
+FitStudio.serve()

@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceLab", "DriftLab", "FitStudio", "TileLab"]
 
-_LABS = {
-    "DeviceLab": "explorer.labs.device_lab",
-    "DriftLab": "explorer.labs.drift_lab",
-    "FitStudio": "explorer.labs.fit_studio",
-    "TileLab": "explorer.labs.tile_lab",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _LABS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LABS[name]), name)  # loads the whole GUI, which scripts do without
+    """Return a lab: the class of an app, called as the app in camel case; it loads the whole GUI."""
+    if name[:1].isupper():
+        for app in importlib.import_module("explorer.serving").apps():
+            if name == app.title().replace("_", ""):
+                return getattr(importlib.import_module(f"explorer.labs.{app}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

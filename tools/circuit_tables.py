@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.quantity import Model
 from engine.tiles.circuit import CircuitOptions
-from engine.tiles.converters import CircuitConverter, Converter, RampConverter, SarConverter
+from engine.tiles.converters import CircuitConverter, Converter, PipelineConverter, RampConverter, SarConverter
 from engine.tiles.encodings import DifferentialPair, Encoding, OffsetEncoding
 from engine.tiles.faults import StuckFaults
 from engine.tiles.nmpu import Nmpu
@@ -28,6 +28,7 @@ CLASSES: list[tuple[type[Model], type[Model] | None]] = [
     (CircuitConverter, Converter),
     (RampConverter, CircuitConverter),
     (SarConverter, CircuitConverter),
+    (PipelineConverter, CircuitConverter),
     (Slicing, None),
     (Encoding, None),
     (DifferentialPair, Encoding),

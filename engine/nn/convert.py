@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MethodType
 from typing import Any
 
+import torch
 from torch import nn
 
 from engine.errors import CapacityError, ParameterError, near_miss, say
 from engine.nn.kinds import ANALOG, KINDS, Kind, is_analog, outermost
 from engine.nn.memory import available_memory, shown, tile_bytes
 from engine.nn.report import why_digital
+from engine.nn.state import LastingLayer
 from engine.rng import derive_seed
 from engine.tiles import TileConfig
 
@@ -80,6 +83,7 @@ def convert(
     twin = copy.deepcopy(model, memo)
     twin.__dict__["_kept_digital"] = {name: c.reason for name, c in choices.items() if c.config is None}
     _leave_fast_paths(twin)
+    _refuse_casts(twin)
     return twin
 
 
@@ -246,6 +250,19 @@ def _leave_fast_paths(model: nn.Module) -> None:
             module.use_nested_tensor = False
 
 
+def _refuse_casts(model: nn.Module) -> None:
+    """Let ``model.double()`` be refused before any layer has changed: torch goes layer by layer and has no hook."""
+    if not isinstance(model, LastingLayer):  # which refuses by itself
+        model.__dict__["_apply"] = MethodType(_apply, model)
+
+
+def _apply(model: nn.Module, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> nn.Module:
+    for layer in model.modules():
+        if isinstance(layer, LastingLayer):
+            layer.moved_to(fn)
+    return type(model)._apply(model, fn, recurse)
+
+
 def to_digital(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` with torch's own layers in place of analog ones.
 
@@ -285,5 +302,6 @@ def with_digital_layers(model: nn.Module, device: str, memo: dict[int, Any] | No
             )
         memo[id(layer)] = ANALOG[type(layer)].to_digital(layer, device)
     twin = copy.deepcopy(model, memo)
-    twin.__dict__.pop("_kept_digital", None)
+    for name in ("_kept_digital", "_apply"):
+        twin.__dict__.pop(name, None)
     return twin

@@ -33,7 +33,7 @@ class AnalogCore(LastingLayer):
     seed : int
         Fixes every draw of the tiles and the initial weights.
     groups : int
-        Inputs and outputs fall into so many independent groups, each on tiles of its own.
+        Inputs and outputs fall into so many independent groups, each on tiles of its own unless the mapping packs them.
     kernel : int
         So many neighbouring inputs stay on one tile where they fit.
     limit : float, optional
@@ -75,7 +75,8 @@ class AnalogCore(LastingLayer):
         self._spans = sorted({block.span for block in blocks})
         for name, block in self._blocks.items():
             own = seed if len(blocks) == 1 else derive_seed(seed, "tile", block.row, block.column)
-            self.register_parameter(name, AnalogWeight(Tile.from_config(*block.size, config, seed=own)))
+            tile = Tile.from_config(*block.size, config, seed=own)
+            self.register_parameter(name, AnalogWeight(tile, block.packed, block.bias_line))
         self._add_scales(config.mapping)
         self._add_ranges(config.input_range)
         self._draw(seed, limit or 1 / math.sqrt(self._shape.group_inputs), bias)
@@ -171,7 +172,7 @@ class AnalogCore(LastingLayer):
         if self.out_scaling is not None:
             self.out_scaling.fill_(1)
         for name, block in self._blocks.items():
-            self._write(self._parameters[name].tile, block, matrix[block.rows, block.lines])
+            self._write(self._parameters[name].tile, block, block.on_tile(matrix))
 
     def _check_bias_given(self, bias: torch.Tensor | None) -> None:
         if (bias is not None) != self.has_bias:
@@ -196,7 +197,8 @@ class AnalogCore(LastingLayer):
         matrix = self.tiles[0].weights.new_empty(self.out_features, width)
         for name, block in self._blocks.items():
             scale, learned = self.analog_scale(name)
-            matrix[block.rows, block.lines] = self._parameters[name].tile.weights * scale * learned
+            found = self._parameters[name].tile.weights * scale * learned
+            matrix[block.rows, block.lines] = block.of_tile(found)
         bias = None if self.bias is None else self.bias.detach().clone()
         if self._shape.analog_bias:
             return matrix[:, :-1].clone(), matrix[:, -1].clone()

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from engine.tiles.mapping import MappingParameters, split
 
 
@@ -22,6 +24,9 @@ class Block:
         Position in the grid of tiles.
     bias_line : bool
         Whether the last column is the bias.
+    packed : int
+        Groups of the layer on this tile: blocks along its diagonal, of equal size. All else on it is zero; a bias is
+        the last column of all of them.
     """
 
     rows: slice
@@ -30,16 +35,40 @@ class Block:
     row: int
     column: int
     bias_line: bool
+    packed: int = 1
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the tile."""
-        return self.rows.stop - self.rows.start, self.lines.stop - self.lines.start
+        return self.rows.stop - self.rows.start, self.inputs.stop - self.inputs.start + self.bias_line
+
+    @property
+    def crosspoints(self) -> int:
+        """Crosspoints that hold weights of the layer."""
+        return (self.rows.stop - self.rows.start) * (self.lines.stop - self.lines.start)
 
     @property
     def span(self) -> tuple[int, int]:
         """First input, and the one behind the last."""
         return self.inputs.start, self.inputs.stop
+
+    def on_tile(self, matrix: torch.Tensor) -> torch.Tensor:
+        """Return the tile's part of a layer's weight matrix, ``(out, in)`` of `size`."""
+        part = matrix[self.rows, self.lines]
+        if self.packed == 1:
+            return part
+        inputs = part[:, : part.shape[1] - self.bias_line]
+        placed = torch.block_diag(*inputs.chunk(self.packed))
+        return torch.cat([placed, part[:, -1:]], 1) if self.bias_line else placed
+
+    def of_tile(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the part of the layer's weight matrix that a tile holds; undoes `on_tile`."""
+        if self.packed == 1:
+            return weights
+        rows, columns = (n // self.packed for n in (weights.shape[0], weights.shape[1] - self.bias_line))
+        parts = [weights[k * rows : (k + 1) * rows, k * columns : (k + 1) * columns] for k in range(self.packed)]
+        found = torch.cat(parts)
+        return torch.cat([found, weights[:, -1:]], 1) if self.bias_line else found
 
 
 @dataclass(frozen=True)
@@ -51,7 +80,7 @@ class Shape:
     out_features, in_features : int
         Outputs and inputs of the layer, all groups together.
     groups : int
-        Blocks along the diagonal that alone hold weights; each has tiles of its own.
+        Blocks along the diagonal that alone hold weights; each has tiles of its own, unless the mapping packs them.
     kernel : int
         Inputs that belong together (the pixels of one channel) and stay on one tile where they fit.
     analog_bias : bool
@@ -71,6 +100,9 @@ class Shape:
 
     def blocks(self, mapping: MappingParameters) -> list[Block]:
         """Return the tiles, row of tiles by row of tiles."""
+        packed = self._packed(mapping)
+        if packed:
+            return packed
         columns = self._columns(mapping.max_input_size, mapping.splitting)
         rows = split(self.out_features // self.groups, mapping.max_output_size, mapping.splitting)
         return [
@@ -78,6 +110,28 @@ class Shape:
             for group in range(self.groups)
             for r in range(len(rows))
             for c in range(len(columns))
+        ]
+
+    def _packed(self, mapping: MappingParameters) -> list[Block]:
+        """Return tiles with several groups each; none where groups are not to be packed, or two do not fit."""
+        rows, inputs = self.out_features // self.groups, self.group_inputs
+        together = min(
+            mapping.max_output_size // rows if mapping.max_output_size else self.groups,
+            (mapping.max_input_size - self.analog_bias) // inputs if mapping.max_input_size else self.groups,
+        )
+        if not mapping.pack_groups or min(together, self.groups) < 2:
+            return []
+        return [
+            Block(
+                rows=slice(part.start * rows, part.stop * rows),
+                inputs=slice(part.start * inputs, part.stop * inputs),
+                lines=slice(0, inputs + self.analog_bias),
+                row=row,
+                column=0,
+                bias_line=self.analog_bias,
+                packed=part.stop - part.start,
+            )
+            for row, part in enumerate(split(self.groups, together, mapping.splitting))
         ]
 
     def _block(self, group: int, row: int, rows: slice, column: int, lines: slice) -> Block:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -90,16 +91,27 @@ class LastingLayer(torch.nn.Module):
         kept = {**local_metadata, "assign_to_params_buffers": False}  # the weight stays the tile's memory
         super()._load_from_state_dict(state_dict, prefix, kept, strict, missing, unexpected, errors)
 
-    def _apply(self, fn, recurse=True):
-        """Move the layer between the CPU and a GPU; nothing else can be done to an analog weight."""
+    def moved_to(self, fn: Callable[[torch.Tensor], torch.Tensor]) -> torch.device:
+        """Return where `_apply` would move the layer.
+
+        Raises
+        ------
+        StateError
+            If it would do anything else, such as cast it.
+        """
         probe = fn(torch.zeros(1, device=self.tiles[0].torch_device))
         if probe.dtype != torch.float32 or probe.device.type not in ("cpu", "cuda"):
             raise StateError(
                 f"{type(self).__name__}: cannot become {probe.dtype} on {probe.device} (allowed: torch.float32 on cpu "
                 "or cuda). Leave analog layers as they are; cast the digital layers only."
             )
+        return probe.device
+
+    def _apply(self, fn, recurse=True):
+        """Move the layer between the CPU and a GPU; nothing else can be done to an analog weight."""
+        where = self.moved_to(fn)
         for weight in self.analog_weights.values():
-            weight.move(probe.device)
+            weight.move(where)
         for name, parameter in self._parameters.items():
             if parameter is not None and name not in self._blocks:
                 parameter.data = fn(parameter.data)

@@ -237,7 +237,7 @@ def _add_unit(found: Summary, name: str, layer: nn.Module, seen: Trace, config: 
         name=name,
         kind=type(layer).__name__,
         tiles=[block.size for p in products for block in p.blocks],
-        utilisation=crosspoints / sum(p.room for p in products),
+        utilisation=sum(p.held for p in products) / sum(p.room for p in products),
         parameters=sum(p.numel() for p in layer.parameters()),
         mvms=sum(p.vectors * len(p.blocks) for p in products) // found.batch,
         slots=sum(p.vectors for p in products) * _slots(config) // found.batch,
@@ -269,6 +269,7 @@ class _ProductCost:
         shape = Shape(len(weight), inputs, groups, kernel, bias is not None and not mapping.digital_bias)
         self.blocks: list[Block] = shape.blocks(mapping)
         self.vectors, self.crosspoints = vectors, sum(math.prod(block.size) for block in self.blocks)
+        self.held = sum(block.crosspoints for block in self.blocks)
         self.room = sum(
             (mapping.max_output_size or rows) * (mapping.max_input_size or columns)
             for rows, columns in (block.size for block in self.blocks)

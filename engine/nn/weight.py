@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,15 @@ class AnalogWeight(torch.nn.Parameter):
     its scale). With ``config.update.pulse_type`` ``"none_but_gradient"`` it has a gradient like any other parameter,
     in such units that a step of plain SGD moves the logical weights as in a digital layer.
 
+    Parameters
+    ----------
+    tile : Tile
+    packed : int
+        Blocks along the diagonal that alone hold weights (`engine.nn.grid.Block`). They are updated one after the
+        other, only their own lines driven: crosspoints between them see no pulse.
+    bias_line : bool
+        The last column is the bias of all of them.
+
     Attributes
     ----------
     perturbed : callable, optional
@@ -33,7 +42,10 @@ class AnalogWeight(torch.nn.Parameter):
     rate_scale: float
     perturbed: Callable[[int], torch.Tensor | None] | None
 
-    def __new__(cls, tile: Tile) -> AnalogWeight:
+    packed: int
+    bias_line: bool
+
+    def __new__(cls, tile: Tile, packed: int = 1, bias_line: bool = False) -> AnalogWeight:
         if tile.follows_gradient and tile.device.pulsed:
             raise ParameterError(
                 say("TileConfig.update.pulse_type", "none_but_gradient", f"does not fit {tile.device.stem()}",
@@ -41,10 +53,11 @@ class AnalogWeight(torch.nn.Parameter):
             )  # fmt: skip
         weight = super().__new__(cls, tile.weights, requires_grad=True)
         weight.tile, weight.pending, weight.rate_scale, weight.perturbed = tile, [], 1.0, None
+        weight.packed, weight.bias_line = packed, bias_line
         return weight
 
     def __deepcopy__(self, memo) -> AnalogWeight:
-        twin = AnalogWeight(copy.deepcopy(self.tile, memo))
+        twin = AnalogWeight(copy.deepcopy(self.tile, memo), self.packed, self.bias_line)
         twin.requires_grad_(self.requires_grad)
         twin.rate_scale = self.rate_scale
         memo[id(self)] = twin
@@ -52,6 +65,28 @@ class AnalogWeight(torch.nn.Parameter):
 
     def __reduce_ex__(self, protocol):
         raise StateError("AnalogWeight: cannot be pickled. Save the module's state_dict() instead.")
+
+    def updates(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the samples that wait: what drives columns and rows in each update of the tile."""
+        for x, d in self.pending:
+            if self.packed == 1:
+                yield x, d
+                continue
+            for columns, rows in zip(self._own(x.shape[1], self.bias_line), self._own(d.shape[1], False), strict=True):
+                yield x * columns.to(x), d * rows.to(d)
+
+    def gradient(self, x: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of samples, ``(out, in)``; zero where there are no weights."""
+        g = d.T @ x
+        if self.packed == 1:
+            return g
+        columns, rows = self._own(x.shape[1], self.bias_line), self._own(d.shape[1], False)
+        return g * (torch.stack(rows).T.to(g) @ torch.stack(columns).to(g))
+
+    def _own(self, lines: int, shared: bool) -> list[torch.Tensor]:
+        """Return for each packed group which lines are its own, bool ``(lines,)``; a shared last one is everyone's."""
+        of = torch.arange(lines) // ((lines - shared) // self.packed)
+        return [(of == k) | ((torch.arange(lines) == lines - 1) & shared) for k in range(self.packed)]
 
     def move(self, torch_device: torch.device) -> None:
         """Move tile and waiting samples; the parameter stays the same one, so that optimizers still know it."""
@@ -137,7 +172,7 @@ class TileProduct(torch.autograd.Function):
         if ctx.needs_input_grad[1]:  # a frozen weight waits for no update
             lines, delta = wiring.lines(x, r).detach(), wiring.update_delta(d, r).detach()
             if weight.tile.follows_gradient:
-                g_weight = delta.T @ lines * weight.rate_scale
+                g_weight = weight.gradient(lines, delta) * weight.rate_scale
             else:
                 weight.pending.append((lines, delta))
         trains_range = ctx.needs_input_grad[2] and wiring.ranges is not None

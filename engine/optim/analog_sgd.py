@@ -66,7 +66,7 @@ def _pulse(weight: AnalogWeight, lr: float) -> None:
             "AnalogSGD: an analog weight has a gradient (allowed: None, tiles learn from the samples of their layer). "
             "It was used outside of its layer, by a penalty or a function of torch; take it out of the loss."
         )
-    for x, d in weight.pending:
+    for x, d in weight.updates():
         weight.tile.update(x, d, lr * weight.rate_scale)
     weight.pending.clear()
     weight.tile.end_batch()

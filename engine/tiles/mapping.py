@@ -47,6 +47,8 @@ class MappingParameters(Model):
                                doc="Most outputs of one tile; larger layers are split; 0 sets no limit.")
     splitting = Choice("balanced", ("balanced", "fill"), group="Size", source="aihwkit 1.2.0 (balanced); CrossSim 3.2",
                        doc="Slices of a larger layer as equal as possible, or full tiles and a rest.")
+    pack_groups = Flag(False, group="Size", source="assumed: tiles of their own, whose inputs are scaled on their own",
+                       doc="Several groups of a grouped convolution on one tile, along its diagonal, where two fit.")
     # fmt: on
 
     def check(self) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,8 @@ import xarray as xr
 
 from engine.devices import Device
 from engine.devices.ideal import Ideal
-from engine.nn import AnalogCore, convert
+from engine.errors import ParameterError, say
+from engine.nn import convert
 from engine.nn.checkpoint import analog_layers
 from engine.nn.grid import Block
 from engine.quantity import Choice, Quantity
@@ -22,16 +22,18 @@ from engine.tiles import IOParameters, MappingParameters, Tile, TileConfig
 from engine.tiles.observe import observe
 from engine.tiles.reference import Draws
 from explorer import networks
+from explorer.experiments.activations import activations
 from explorer.experiments.base import Experiment, Progress
+from explorer.experiments.digital import trained
 from explorer.experiments.mvm_error import snr_db
 from explorer.experiments.threads import torch_threads
 
 _BINS = 41
-_BATCH, _RATE = 32, 5e-3  # of the digital training
+_MADE, _SEEN = 0.3, 0.6  # shares of the work until there is a network, and until its activations are there
 
 
 class TileMap(Experiment):
-    """Put every layer of a digitally trained network on tiles and multiply its own activations there.
+    """Put every layer of a network trained in floating point on tiles and multiply its own activations there.
 
     Every tile is given what it would see in an exact network, so that errors of layers before it are not in its own.
 
@@ -43,7 +45,7 @@ class TileMap(Experiment):
     """
 
     # fmt: off
-    network = Choice("mlp-digits", networks.names(), group="Network", source="assumed", doc="Network and data.")
+    network = Choice("mlp-digits", networks.scored_names(), group="Network", source="assumed", doc="Network and data.")
     max_input_size = Quantity(32, bounds=(0, None), softbounds=(8, 512), integer=True, unit="lines", group="Network",
                               source="assumed", doc="Most inputs of one tile; 0 sets no limit.")
     max_output_size = Quantity(32, bounds=(0, None), softbounds=(8, 512), integer=True, unit="lines", group="Network",
@@ -51,10 +53,10 @@ class TileMap(Experiment):
     weight_scaling_omega = Quantity(1.0, bounds=(0, None), softbounds=(0, 1), unit="w", group="Network",
                                     source="assumed", doc="Largest weight that a tile's are scaled to; 0 writes them "
                                                           "as they are.")
-    epochs = Quantity(5, bounds=(0, 1000), softbounds=(0, 20), integer=True, unit="epochs", group="Network",
+    epochs = Quantity(0, bounds=(0, 1000), softbounds=(0, 20), integer=True, unit="epochs", group="Network",
                       source="assumed",
-                      doc="Digital training before the network is put on tiles; 0 takes the weights it ships with, or "
-                          "initial ones.")
+                      doc="Digital training from initial weights before the network is put on tiles; 0 takes the "
+                          "weights it comes with.")
     n_vectors = Quantity(128, bounds=(1, 10_000), softbounds=(1, 512), integer=True, unit="vectors", group="Network",
                          source="assumed", doc="Activations of test samples that each tile multiplies, at most.")
     device = param.ClassSelector(class_=Device, default=Ideal(), instantiate=True,
@@ -71,73 +73,40 @@ class TileMap(Experiment):
         )  # fmt: skip
         return TileConfig(self.device, self.forward, mapping=mapping)
 
+    def check(self) -> None:
+        """Raise `ParameterError` for epochs of a network that is not trained here."""
+        super().check()
+        if self.epochs and self.network not in networks.names():
+            rule = f"{self.network} is not trained here"
+            raise ParameterError(
+                say("TileMap.epochs", int(self.epochs), rule, "0, the weights it comes with", "Set 0.", unit="epochs")
+            )
+
     def compute(self, progress: Progress) -> xr.Dataset:
         """Return place, size, error and histograms of each tile."""
-        with torch_threads(networks.get(self.network).threads):
+        with torch_threads(networks.get_scored(self.network).threads):
             return self._laid_out(progress)
 
     def _laid_out(self, progress: Progress) -> xr.Dataset:
-        digital = trained(self.network, int(self.seed), int(self.epochs))
-        progress(0.5, "network trained")
+        count = int(self.n_vectors)
+        digital = trained(
+            self.network, int(self.seed), int(self.epochs), lambda done: progress(_MADE * done, "training")
+        )
+        progress(_MADE, "making tiles")
         model = convert(digital, self.config(), seed=derive_seed(self.seed, "tiles"))
-        seen = activations(model, networks.get(self.network).data().x_test[: int(self.n_vectors)])
+        inputs = networks.get_scored(self.network).exam(count).inputs
+        seen = activations(
+            model, inputs, count, lambda done: progress(_MADE + (_SEEN - _MADE) * done, "exact activations")
+        )
         layers = analog_layers(model)
-        found = []
-        for done, (name, layer) in enumerate(layers.items()):
+        total = sum(len(layer.blocks) for layer in layers.values())
+        found: list[_TileResult] = []
+        for name, layer in layers.items():
             for parameter, block in layer.blocks.items():
-                x = _thinned(seen[name][block.row, block.column], int(self.n_vectors))
+                x = seen[name][block.span]
                 found.append(_TileResult.of(name, block, layer.analog_weights[parameter].tile, x, self.forward))
-            progress(0.5 + 0.5 * (done + 1) / len(layers), f"layer {name}")
+                progress(_SEEN + (1 - _SEEN) * len(found) / total, f"layer {name}")
         return _dataset(found, int(self.max_output_size), int(self.max_input_size))
-
-
-@functools.lru_cache(maxsize=8)
-def trained(network: str, seed: int, epochs: int) -> torch.nn.Module:
-    """Return a network trained in floating point; the same object for the same arguments, not to be changed."""
-    task = networks.get(network)
-    if epochs == 0:
-        return _untrained(task, seed)
-    model, split = task.build(seed), task.data()
-    optimizer = torch.optim.Adam(model.parameters(), _RATE)
-    order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    with torch_threads(task.threads):
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(split.y_train), generator=order).split(_BATCH):
-                optimizer.zero_grad()
-                torch.nn.functional.cross_entropy(model(split.x_train[chosen]), split.y_train[chosen]).backward()
-                optimizer.step()
-    return model.eval()
-
-
-def _untrained(task: networks.Network, seed: int) -> torch.nn.Module:
-    shipped = getattr(task, "trained", None)
-    return (task.build(seed) if shipped is None else shipped()).eval()
-
-
-def activations(model: torch.nn.Module, x: torch.Tensor) -> dict[str, dict[tuple[int, int], torch.Tensor]]:
-    """Return what each tile of a converted model is given in an exact pass, ``(vectors, in)`` by layer and place."""
-    layers = analog_layers(model)
-    names, seen = {id(layer): name for name, layer in layers.items()}, {name: {} for name in layers}
-
-    def watch(layer: AnalogCore, block: Block, inputs: torch.Tensor) -> None:
-        before = seen[names[id(layer)]].get((block.row, block.column))
-        joined = inputs if before is None else torch.cat([before, inputs])  # recurrent layers come here at each step
-        seen[names[id(layer)]][block.row, block.column] = joined.detach()
-
-    for layer in layers.values():
-        layer.watch = watch
-    try:
-        with torch.no_grad():
-            model(x)
-    finally:
-        for layer in layers.values():
-            layer.watch = None
-    return seen
-
-
-def _thinned(x: torch.Tensor, most: int) -> torch.Tensor:
-    """Return at most so many rows, evenly spaced: a convolution gives one for each pixel."""
-    return x if len(x) <= most else x[torch.linspace(0, len(x) - 1, most).round().long()]
 
 
 @dataclass
@@ -184,6 +153,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 def _dataset(found: list[_TileResult], room_rows: int, room_columns: int) -> xr.Dataset:
     rows, columns = (np.array([r.block.size[k] for r in found]) for k in (0, 1))
     rooms = [np.array([room or used for used in sizes]) for room, sizes in ((room_rows, rows), (room_columns, columns))]
+    held = np.array([r.block.crosspoints for r in found])
     weights, weight_edges = _histograms([r.weights for r in found])
     errors, error_edges = _histograms([r.error for r in found])
     data = {
@@ -191,7 +161,7 @@ def _dataset(found: list[_TileResult], room_rows: int, room_columns: int) -> xr.
         "columns": ("tile", columns, "lines", "Columns that hold weights: inputs"),
         "room_rows": ("tile", rooms[0], "lines", "Rows of the tile"),
         "room_columns": ("tile", rooms[1], "lines", "Columns of the tile"),
-        "utilisation": ("tile", rows * columns / (rooms[0] * rooms[1]), "1", "Share of crosspoints that hold weights"),
+        "utilisation": ("tile", held / (rooms[0] * rooms[1]), "1", "Share of crosspoints that hold weights"),
         "snr": ("tile", np.array([r.snr for r in found]), "dB", "Signal-to-noise ratio of the outputs"),
         "relative_error": ("tile", np.array([r.relative for r in found]), "1", "Rms error over rms exact output"),
         "clipped": ("tile", np.array([r.clipped for r in found]), "1", "Share of outputs clipped"),

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-import panel as pn
 from panel.viewable import Viewable, Viewer
 
+from explorer.labs.lab import Lab
 from explorer.labs.state import DeviceState
 from explorer.views import theme
-from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
 from explorer.views.measured_panel import MeasuredPanel
-from explorer.views.navigation import links
 from explorer.views.parameters import ParameterPanel
 from explorer.views.picker import DevicePicker
 from explorer.views.response import ResponseView
@@ -22,11 +19,8 @@ from explorer.views.simulation import SimulationPanel
 from explorer.views.temporal import TemporalView
 from explorer.views.training_panel import TrainingPanel
 
-TITLE = "Ohmscape device lab"
-_NOTEBOOK_SIDE_PX = 330
 
-
-class DeviceLab(Viewer):
+class DeviceLab(Lab):
     """Everything about one device on one page.
 
     Parameters
@@ -51,35 +45,11 @@ class DeviceLab(Viewer):
     True
     """
 
+    state_class = DeviceState
+
     def __init__(self, preset: str = "reram_exp_hfo2_2018", state: DeviceState | None = None, **values: Any):
         super().__init__()
-        prepare_notebook()
         self.state = DeviceState(preset, **values) if state is None else state
-        self._gate = Gate(self.state)
-
-    def __panel__(self) -> Viewable:
-        return cell(self._body(), self._gate) if in_notebook() else theme.root(self._body())
-
-    def _body(self) -> Viewable:
-        side = pn.Column(*self._side(), width=_NOTEBOOK_SIDE_PX, margin=(0, theme.GAP, 0, 0))
-        main = pn.Column(*self._main(), sizing_mode="stretch_width", styles={"gap": f"{theme.GAP}px"}, margin=0)
-        return pn.Row(side, main, sizing_mode="stretch_width")
-
-    def page(self, problem: str = "", apps: Iterable[str] = ()) -> Viewable:
-        """Return the served page: header, sidebar with the parameters, main area with the plots.
-
-        Parameters
-        ----------
-        problem : str
-            What went wrong on the way here, such as a link that cannot be read; shown above the plots.
-        apps : iterable of str
-            Names of the apps that the header links to.
-        """
-        side = pn.Column(*self._side(), sizing_mode="stretch_width", margin=(12, theme.GAP))
-        main = pn.Column(*self._main(), sizing_mode="stretch_width", styles={"gap": f"{theme.GAP}px"}, margin=0)
-        if problem:
-            main.insert(0, theme.error_box(problem, "The link could not be restored."))
-        return theme.page(TITLE, sidebar=[side], main=[main], header=links(apps, "device_lab"))
 
     def _side(self) -> list[Viewer]:
         return [DevicePicker(self.state), ParameterPanel(self.state), SimulationPanel(self.state)]

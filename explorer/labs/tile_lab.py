@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import panel as pn
 import param
 from panel.viewable import Viewable, Viewer
 
+from explorer.labs.lab import Lab
 from explorer.labs.tile_state import TileState
 from explorer.views import theme
 from explorer.views.bits_field import BitsField
-from explorer.views.cell import Gate, cell, in_notebook, prepare_notebook
-from explorer.views.navigation import links
 from explorer.views.parameters import ParameterPanel
 from explorer.views.periphery_picker import PeripheryPicker
 from explorer.views.product import ProductView
@@ -22,14 +21,12 @@ from explorer.views.product_share import ProductShare
 from explorer.views.tile_map import NetworkView
 from explorer.views.wires import WireView
 
-TITLE = "Ohmscape tile lab"
-_NOTEBOOK_SIDE_PX = 330
 _ROWS = {"inp_res": BitsField, "out_res": BitsField}
 _WIRES, _NETWORK = 1, 2
 _OPEN = (0, 3, 4)  # tile, input, output
 
 
-class TileLab(Viewer):
+class TileLab(Lab):
     """Everything about one product on one page.
 
     Parameters
@@ -53,39 +50,16 @@ class TileLab(Viewer):
     True
     """
 
+    state_class = TileState
+
     def __init__(self, preset: str = "default", state: TileState | None = None, **values: Any):
         super().__init__()
-        prepare_notebook()
         self.state = TileState(preset, **values) if state is None else state
-        self._gate = Gate(self.state)
-
-    def __panel__(self) -> Viewable:
-        return cell(self._body(), self._gate) if in_notebook() else theme.root(self._body())
-
-    def _body(self) -> Viewable:
-        side = pn.Column(*self._side(), width=_NOTEBOOK_SIDE_PX, margin=(0, theme.GAP, 0, 0))
-        return pn.Row(side, self._main(), sizing_mode="stretch_width")
-
-    def page(self, problem: str = "", apps: Iterable[str] = ()) -> Viewable:
-        """Return the served page: header, sidebar with the parameters, main area with the plots.
-
-        Parameters
-        ----------
-        problem : str
-            What went wrong on the way here, such as a link that cannot be read; shown above the plots.
-        apps : iterable of str
-            Names of the apps that the header links to.
-        """
-        side = pn.Column(*self._side(), sizing_mode="stretch_width", margin=(12, theme.GAP))
-        main = self._main()
-        if problem:
-            main.insert(0, theme.error_box(problem, "The link could not be restored."))
-        return theme.page(TITLE, sidebar=[side], main=[main], header=links(apps, "tile_lab"))
 
     def _side(self) -> list[Viewer]:
         return [PeripheryPicker(self.state), ParameterPanel(self.state, rows=_ROWS, open_groups=_OPEN)]
 
-    def _main(self) -> pn.Column:
+    def _main(self) -> list[Viewable | Viewer]:
         share = ProductShare(self.state)
         later = {
             _WIRES: _Later(lambda: WireView(self.state.parts["wires"])),
@@ -106,8 +80,7 @@ class TileLab(Viewer):
                 later[_NETWORK].content.show(event.new == _NETWORK)
 
         sections.param.watch(turned, "active")
-        layout = {"sizing_mode": "stretch_width", "styles": {"gap": f"{theme.GAP}px"}, "margin": 0}
-        return pn.Column(sections, *share.carriers, **layout)
+        return [sections, *share.carriers]
 
 
 class _Later:

@@ -128,6 +128,12 @@ class MiniLM(ScoredNetwork):
 
         return Exam([tokens for _, tokens in groups], judge)
 
+    def strings(self) -> list[torch.Tensor]:
+        """Return tokens ``(N, steps)`` of both words of every pair, 706 in all, those of one length together."""
+        words, pairs, _ = _pairs()
+        place_of = pairs.flatten()
+        return [tokens[(place_of[:, None] == places).nonzero()[:, 1]] for places, tokens in _by_length(words).values()]
+
     def texts(self) -> dict[int, torch.Tensor]:
         """Return tokens ``(N, steps)`` of texts without labels, by number of steps, none of them to be scored.
 

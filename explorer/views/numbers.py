@@ -26,16 +26,16 @@ def fixed(value: float, decimals: int = 1) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent with two significant digits, never a rounded-down zero.
+    """Return a share in percent with two significant digits or all before the point, never a rounded-down zero.
 
     Examples
     --------
-    >>> percent(0.0), percent(0.0312), percent(0.64), percent(1e-6)
-    ('0', '3.1', '64', '0.0001')
+    >>> percent(0.0), percent(0.0312), percent(0.64), percent(1e-6), percent(2.717)
+    ('0', '3.1', '64', '0.0001', '272')
     """
     if math.isnan(share):
         return NONE
-    return "0" if share == 0 else f"{100 * share:.2g}" if share < 0.995 else "100"
+    return "0" if share == 0 else f"{100 * share:.2g}" if share < 0.995 else f"{100 * share:.0f}"
 
 
 def _digits(value: float, form: str) -> str:

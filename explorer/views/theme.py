@@ -182,9 +182,9 @@ def warning_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HT
     return html(_box("warning", title, message), **layout)
 
 
-def say_error(pane: pn.pane.HTML, message: str, title: str = "") -> None:
-    """Show ``message`` in a pane made by `error_box`; hide the pane when there is none."""
-    pane.param.update(object=_box("error", title, message), visible=bool(message))
+def say_error(pane: pn.pane.HTML, message: str, title: str = "", kind: str = "error") -> None:
+    """Show ``message`` in a pane made by `error_box`, or by the box of another ``kind``; hide it when there is none."""
+    pane.param.update(object=_box(kind, title, message), visible=bool(message))
 
 
 def say_warning(pane: pn.pane.HTML, message: str, title: str = "") -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from engine.errors import ParameterError, say
 from engine.nn import Summary, summary
 from engine.nn.memory import shown as shown_bytes
 from explorer import networks
+from explorer.experiments.digital import trained
 from explorer.experiments.tile_map import TileMap
 from explorer.views import theme
 from explorer.views.floor_plan import Plan, plan
@@ -21,6 +23,8 @@ from explorer.views.numbers import NONE, fixed, percent
 
 LIVE_STEPS = 2_000_000_000
 """Parameters times training samples times epochs that are trained while a page waits: a few seconds."""
+MOST_TILES = 4000
+"""Tiles that a page draws; each is sent with its histograms."""
 COLORS = {"error": "Error of its product", "utilisation": "Utilisation"}
 _FAINTEST = 0.12
 HEAD = [
@@ -29,6 +33,39 @@ HEAD = [
     ("Used", "Share of the crosspoints that hold weights"), ("Products", "Tiles times vectors, for each sample"),
     ("Memory", "Of its tiles, with this device"),
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be drawn.
+
+    Attributes
+    ----------
+    experiment : TileMap
+    ds : xarray.Dataset or None
+        What it has found; None where it has not run.
+    """
+
+    experiment: TileMap
+    ds: xr.Dataset | None = None
+
+
+@dataclass(frozen=True)
+class Costed:
+    """What is known of a network before anything has run.
+
+    Attributes
+    ----------
+    experiment : TileMap
+    rows : list
+        The table of layers.
+    tiles : int
+        Their number.
+    """
+
+    experiment: TileMap
+    rows: list[list[str]]
+    tiles: int
 
 
 @dataclass(frozen=True)
@@ -72,26 +109,50 @@ class Drawn:
         return [f"{color}{round(255 * (_FAINTEST + (1 - _FAINTEST) * s)):02X}" for s in share.tolist()]
 
 
-def check_live_size(experiment: TileMap) -> None:
-    """Raise `ParameterError` where training first would take too long for a page."""
-    task = networks.get(experiment.network)
-    size = sum(p.numel() for p in task.build(0).parameters()) * len(task.data().y_train)
-    if size * experiment.epochs > LIVE_STEPS:
-        allowed = f"at most {LIVE_STEPS // size} for {experiment.network}"
-        rule, remedy = "take too long for a page", "Take fewer, or run TileMap in a script."
-        raise ParameterError(say("epochs", int(experiment.epochs), rule, allowed, remedy, unit="epochs"))
+def is_live(experiment: TileMap) -> bool:
+    """Return whether a page can wait for it: a few seconds; otherwise it is a job."""
+    task = networks.get_scored(experiment.network)
+    if task.full_size:
+        return False
+    return not experiment.epochs or _training_steps(experiment.network) * experiment.epochs <= LIVE_STEPS
 
 
-def lay_out(experiment: TileMap) -> Drawn:
-    """Run the experiment and arrange what it found.
+@functools.cache
+def _training_steps(network: str) -> int:
+    """Return parameters times training samples."""
+    task = networks.get(network)
+    return sum(p.numel() for p in task.build(0).parameters()) * len(task.data().y_train)
+
+
+def lay_out(asked: Asked) -> Drawn | Costed:
+    """Arrange what an experiment found, run it first if it is a short one, or tell what it would cost.
 
     Raises
     ------
     ParameterError
-        Where its training is too long to wait for.
+        If there are too many tiles to draw.
+    PackageError
+        If the network comes with a package that is not installed.
     """
-    check_live_size(experiment)
-    ds = experiment.run()
+    experiment = asked.experiment
+    costs = _costs(experiment)
+    _check_drawable(experiment, sum(len(layer.tiles) for layer in costs.layers))
+    if asked.ds is not None:
+        return _arranged(experiment, asked.ds, costs)
+    if is_live(experiment):
+        return _arranged(experiment, experiment.run(), costs)
+    return Costed(experiment, _table(costs), sum(len(layer.tiles) for layer in costs.layers))
+
+
+def _check_drawable(experiment: TileMap, tiles: int) -> None:
+    if tiles > MOST_TILES:
+        size = int(experiment.max_input_size), int(experiment.max_output_size)
+        rule = f"splits {experiment.network} into {tiles} tiles, too many to draw"
+        remedy = "Take larger tiles, such as 256 × 256, or run TileMap in a script."
+        raise ParameterError(say("max_input_size, max_output_size", size, rule, f"at most {MOST_TILES}", remedy))
+
+
+def _arranged(experiment: TileMap, ds: xr.Dataset, costs: Summary) -> Drawn:
     rows, columns = ds.room_rows.values.astype(float), ds.room_columns.values.astype(float)
     made = plan(ds.layer.values.tolist(), ds.grid_row.values, ds.grid_column.values, rows, columns)
     left, top = (np.array([getattr(p, side) for p in made.places]) for side in ("left", "top"))
@@ -109,14 +170,14 @@ def lay_out(experiment: TileMap) -> Drawn:
     }  # fmt: skip
     errors = ds.relative_error.values
     largest = float(np.nanmax(errors)) if np.isfinite(errors).any() else 0.0
-    costs = _costs(experiment)
     return Drawn(experiment, ds, columns_drawn | drawn, made, _table(costs), _headline(ds, costs),
                  {"utilisation": 1.0, "error": largest or 1.0})  # fmt: skip
 
 
 def _costs(experiment: TileMap) -> Summary:
-    task = networks.get(experiment.network)
-    return summary(task.build(0), task.data().x_test[:1], experiment.config())
+    task = networks.get_scored(experiment.network)
+    model = trained(experiment.network, 0, 0) if experiment.network not in networks.names() else task.build(0)
+    return summary(model, tuple(x[:1] for x in task.probe()), experiment.config())
 
 
 def _table(costs: Summary) -> list[list[str]]:
@@ -138,7 +199,7 @@ def _headline(ds: xr.Dataset, costs: Summary) -> list[tuple[str, str, str, str]]
     return [
         ("Tiles", str(ds.sizes["tile"]), "1", "Arrays that hold the network's weights."),
         ("Used", percent(used), "%", "Share of all crosspoints that hold weights."),
-        ("Products", str(sum(layer.mvms for layer in costs.layers)), "per sample", "Tiles times vectors, forwards."),
+        ("Products / sample", str(sum(layer.mvms for layer in costs.layers)), "1", "Tiles times vectors, forwards."),
         ("Worst tile", fixed(float(ds.snr[worst])), "dB",
          f"Lowest signal-to-noise ratio of a product on real activations: layer {ds.layer.values[worst]}."),
         ("Clipped out", percent(float(ds.clipped.max())), "%", "Largest share of clipped outputs of a tile."),

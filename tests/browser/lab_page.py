@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The device lab in a browser, as the tests see it: tabs, plots, messages; every console error is kept."""
+"""A lab in a browser, as the tests see it: tabs, plots, messages; console errors and requests to others are kept."""
 
 from __future__ import annotations
 
@@ -26,11 +26,20 @@ class LabPage:
     app = "device_lab"
 
     def __init__(self, page: Page, url: str):
-        self.page, self.errors = page, []
+        self.page, self.errors, self.outside = page, [], []
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url, url))
         self.open(f"{url}{self.app}")
+
+    def _asked(self, address: str, own: str) -> None:
+        host = own.removeprefix("http://")
+        if not address.startswith((own, f"ws://{host}", "data:", "blob:")):
+            self.outside.append(address)
+
+    def begin(self) -> None:
+        """Take back what the test before has changed, where tests share the page."""
 
     def open(self, url: str) -> None:
         """Go to an address and wait until everything is there."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from lab_page import WAIT_MS, LabPage
 from playwright.sync_api import expect
 
@@ -51,18 +50,7 @@ class DriftPage(LabPage):
         self.waits_for_means(ds.accuracy_mean.values[0])
 
 
-@pytest.fixture(scope="module")
-def visitor(browser, app_url):
-    """One page for all tests here: to open one takes longer than most of them."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield DriftPage(context.new_page(), app_url)
-    context.close()
-
-
-@pytest.fixture
-def lab(visitor):
-    yield visitor
-    assert visitor.errors == []
+PAGE = DriftPage
 
 
 def test_page_opens_with_an_estimate(lab):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from lab_page import LabPage
 from playwright.sync_api import expect
 
@@ -28,16 +27,6 @@ _BACKGROUND = """() => [...window.Bokeh.documents[0]._all_models.values()]
 class Lab(LabPage):
     """A visitor who looks at the pulse response."""
 
-    def __init__(self, page, url):
-        self.outside = []
-        page.on("request", lambda request: self._asked(request.url, url))
-        super().__init__(page, url)
-
-    def _asked(self, address: str, own: str) -> None:
-        host = own.removeprefix("http://")
-        if not address.startswith((own, f"ws://{host}", "data:", "blob:")):
-            self.outside.append(address)
-
     def column(self, name: str) -> np.ndarray:
         return np.array(self.page.evaluate(_COLUMN, name))
 
@@ -55,7 +44,6 @@ class Lab(LabPage):
     def slider(self, name: str):
         return self.page.get_by_role("slider", name=name, exact=True)
 
-
     def begin(self) -> None:
         """Take back what the test before has changed."""
         if self.button("Reset all parameters").is_enabled():
@@ -63,20 +51,7 @@ class Lab(LabPage):
         self.waits_for_device()
 
 
-@pytest.fixture(scope="module")
-def visitor(browser, app_url):
-    """One page for all tests here: to open one takes longer than most of them."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield Lab(context.new_page(), app_url)
-    context.close()
-
-
-@pytest.fixture
-def lab(visitor):
-    visitor.begin()
-    yield visitor
-    assert visitor.errors == []
-    assert visitor.outside == []
+PAGE = Lab
 
 
 def test_slider_moved_by_key_draws_the_new_devices_curves(lab):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from lab_page import WAIT_MS, LabPage
 from playwright.sync_api import expect
 
@@ -14,7 +13,7 @@ from explorer.experiments.tile_map import TileMap
 from explorer.experiments.wire_loss import WireLoss
 from explorer.views.product_data import multiply
 from explorer.views.product_plots import tinted
-from explorer.views.tile_map_data import lay_out
+from explorer.views.tile_map_data import Asked, lay_out
 
 # Numbers of a column of the plots with this y label (and x label, where there are several), one list for each plot.
 _COLUMN = """([x, y, name]) => {
@@ -77,19 +76,7 @@ class TilePage(LabPage):
         self.waits_for()
 
 
-@pytest.fixture(scope="module")
-def visitor(browser, app_url):
-    """One page for all tests here: to open one takes longer than most of them."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield TilePage(context.new_page(), app_url)
-    context.close()
-
-
-@pytest.fixture
-def lab(visitor):
-    visitor.begin()
-    yield visitor
-    assert visitor.errors == []
+PAGE = TilePage
 
 
 def test_slider_moved_draws_the_new_product(lab):
@@ -145,7 +132,7 @@ def test_tile_clicked_shows_its_weights_and_errors(lab):
     lab.tab("Network")
     lab.sees("Floor plan")
     lab.sees("Click a tile of the plan")
-    found = lay_out(TileMap())
+    found = lay_out(Asked(TileMap()))
     index = 2
     x, y = lab.page.evaluate(_TILE, index)
     lab.page.mouse.click(x, y)
@@ -157,15 +144,15 @@ def test_tile_clicked_shows_its_weights_and_errors(lab):
 
 def test_product_and_wires_seen_again_after_reload(lab):
     lab.tab("Wires")
-    lab.fill("g_max, number", "5e-5")
-    lab.fill("out_noise, number", "0.2")
-    lab.page.wait_for_url(lambda url: "state=" in url)
-    lab.page.wait_for_timeout(1000)  # the address follows once the state rests
+    for name, text in (("g_max, number", "5e-5"), ("out_noise, number", "0.2")):
+        before = lab.page.url
+        lab.fill(name, text)
+        lab.page.wait_for_url(lambda url, before=before: url != before)  # it follows once the state rests
     lab.open(lab.page.url)
     lab.waits_for(out_noise=0.2)
     lab.sees("Edited: 1 parameter")
     lab.tab("Wires")
-    expect(lab.box("g_max, number")).to_have_value("5e-05")
+    expect(lab.box("g_max, number")).to_have_value("5e-05", timeout=WAIT_MS)
 
 
 def test_preset_chosen_is_drawn_and_header_leads_to_the_device_lab(lab):

@@ -21,6 +21,7 @@ ORDER = [
     ("engine.cuda.driver",),
     ("engine.ops", "engine.cuda"),  # the kernels of the CPU and of a GPU: either calls the other
     ("engine.quantity", "engine.rng", "engine.likelihood", "engine.chip_ops"),
+    ("engine.parts",),
     ("engine.devices",),
     ("engine.presets",),
     ("engine.tiles",),
@@ -37,9 +38,9 @@ ORDER = [
     # parameters only: what a view is given
     ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state",
      "explorer.labs.drift_state"),
-    ("explorer.views", "explorer.figures", "explorer.fit_report"),
+    ("explorer.views", "explorer.figures", "explorer.fit_report", "explorer.serving"),
     ("explorer.labs",),
-    ("explorer", "explorer.serving", "explorer.diagnosis"),
+    ("explorer", "explorer.diagnosis"),
     ("explorer.cli",),
     ("apps",),
 ]

@@ -16,8 +16,9 @@ from engine.devices.ideal import Ideal
 from engine.errors import ParameterError, ShapeError
 from engine.nn import AnalogConv1d, AnalogConv2d, AnalogConv3d, conv
 from engine.nn.core import AnalogCore
+from engine.nn.grid import Shape
 from engine.optim import AnalogSGD
-from engine.tiles import IOParameters, Tile, TileConfig
+from engine.tiles import IOParameters, MappingParameters, Tile, TileConfig, UpdateParameters
 
 ANALOG = {1: AnalogConv1d, 2: AnalogConv2d, 3: AnalogConv3d}
 DIGITAL = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -39,6 +40,7 @@ MAPPINGS = {
     "whole": {},
     "channels": {"max_input_size": 30, "max_output_size": 5},
     "anywhere": {"max_input_size": 7, "digital_bias": False, "weight_scaling_omega": 0.5},
+    "packed": {"pack_groups": True, "max_input_size": 40, "digital_bias": False, "weight_scaling_omega": 0.5},
 }
 
 
@@ -164,6 +166,51 @@ def test_depthwise_convolution_has_a_tile_with_its_own_devices_for_each_channel(
     assert [t.weights.shape for t in layer.tiles] == [(1, 9)] * 5
     assert len({t.seed for t in layer.tiles}) == 5
     assert not torch.equal(layer.tiles[0].cells["max_bound"], layer.tiles[1].cells["max_bound"])
+
+
+def test_packed_groups_fill_the_diagonals_of_as_few_tiles_as_there_have_to_be():
+    """64 channels of 3 x 3: 56 would fit on 512 inputs; two equal tiles of 32. A bias line takes one input."""
+    tiles = MappingParameters(pack_groups=True, max_input_size=512, max_output_size=512)
+    blocks = Shape(64, 576, groups=64, kernel=9).blocks(tiles)
+    assert [(b.size, b.packed, b.crosspoints) for b in blocks] == [((32, 288), 32, 288)] * 2
+    assert [b.span for b in blocks] == [(0, 288), (288, 576)]
+    with_bias = Shape(64, 576, groups=64, kernel=9, analog_bias=True).blocks(tiles)
+    assert [b.size for b in with_bias] == [(32, 289)] * 2
+    alone = Shape(4, 36, groups=4, kernel=9).blocks(tiles.copy(max_input_size=17))
+    assert [(b.size, b.packed) for b in alone] == [((1, 9), 1)] * 4
+
+
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_groups_learn_as_on_tiles_of_their_own_and_the_rest_stays(follows, bias):
+    """Ideal devices, by updates or by a gradient: as torch; what is between the blocks stays zero."""
+    update = UpdateParameters(pulse_type="none_but_gradient") if follows else UpdateParameters()
+    config = dataclasses.replace(configured(EXACT, pack_groups=True, digital_bias=False), update=update)
+    ours, theirs = pair(1, config, kernel_size=3, groups=4, bias=bias)
+    (tile,) = ours.tiles
+    assert tuple(tile.weights.shape) == (8, 12 + bias)
+    between = torch.block_diag(*[torch.ones(2, 3)] * 4) == 0
+    assert (tile.weights[:, :12][between] == 0).all()
+    assert_same_step(ours, theirs, randn(3, 4, 9))
+    assert (tile.weights[:, :12][between] == 0).all()
+
+
+def test_pulses_of_packed_groups_come_one_group_after_the_other():
+    """Noisy devices: bit by bit, only the lines of one group driven; crosspoints between the blocks see no pulse."""
+    layer = AnalogConv1d(4, 8, 3, groups=4, bias=False, config=configured(NOISY, pack_groups=True), seed=3)
+    twin, before = copy.deepcopy(layer.tile), layer.tile.weights.clone()
+    x, d = randn(2, 4, 9), randn(2, 8, 7, seed=1)
+    layer(x).backward(d)
+    AnalogSGD(layer.parameters(), 0.05).step()
+    vectors, deltas = layer.unfolded(x).reshape(-1, 12), d.movedim(1, -1).reshape(-1, 8)
+    for g in range(4):
+        columns, rows = torch.arange(12) // 3 == g, torch.arange(8) // 2 == g
+        twin.update(vectors * columns, deltas * rows, 0.05)
+    assert torch.equal(layer.tile.hidden, twin.hidden)
+    between = torch.block_diag(*[torch.ones(2, 3)] * 4) == 0
+    moved = layer.tile.weights != before
+    assert not moved[between].any()
+    assert moved[~between].all()
 
 
 def test_positions_have_fresh_noise():

@@ -144,6 +144,17 @@ def test_moving_a_nested_layer_to_where_it_is_keeps_its_tiles(kind):
         layer.double()
 
 
+def test_cast_of_a_mixed_model_is_refused_before_a_layer_has_changed():
+    """Digital layers stand before and after the analog ones; so it is for copies; a digital form can be cast."""
+    model = convert(build(), EXACT)
+    for twin in (model, copy.deepcopy(model)):
+        with pytest.raises(StateError, match=r"cannot become torch\.float64"):
+            twin.double()
+        assert {p.dtype for p in twin.parameters()} == {torch.float32}
+        assert twin.to("cpu") is twin
+    assert {p.dtype for p in to_digital(model).double().parameters()} == {torch.float64}
+
+
 # -- and back --------------------------------------------------------------------------------------------------
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from engine.errors import ParameterError, ShapeError
-from engine.tiles.converters import CONVERTERS, IdealConverter, RampConverter, SarConverter
+from engine.tiles import converters
+from engine.tiles.converters import CyclicConverter, IdealConverter, PipelineConverter, RampConverter, SarConverter
 from engine.tiles.linearity import code_histogram, enob, linearity, snr
 
-KINDS = pytest.mark.parametrize("kind", CONVERTERS.values(), ids=CONVERTERS.keys())
-CIRCUITS = pytest.mark.parametrize("kind", [RampConverter, SarConverter])
+KINDS = pytest.mark.parametrize("kind", [converters.get(name) for name in converters.names()], ids=converters.names())
+CIRCUITS = pytest.mark.parametrize("kind", [RampConverter, SarConverter, PipelineConverter, CyclicConverter])
 
 
 @KINDS
@@ -61,6 +62,13 @@ def test_converter_shared_ramp_keeps_a_comparator_for_each_column():
     assert len(set(SarConverter(bits=12, offset_std=40.0, sharing=0).codes(values, seed=1)[0])) == 1
 
 
+def test_converters_are_found_by_name():
+    assert converters.names() == ["cyclic", "ideal", "pipeline", "ramp", "sar"]
+    assert converters.made({"kind": "sar", "parameters": {"bits": 5}}, "converter") == SarConverter(bits=5)
+    with pytest.raises(ParameterError, match=r"converter = 'rampp': unknown.*Did you mean 'ramp'"):
+        converters.get("rampp")
+
+
 @CIRCUITS
 @pytest.mark.parametrize("field", ["offset_std", "gain_std"])
 def test_converter_offset_and_gain_have_their_spread(kind, field):
@@ -86,7 +94,7 @@ def test_converter_noise_is_fresh_and_independent_of_the_split(kind):
 
 @CIRCUITS
 def test_converter_same_seed_keeps_its_errors_for_any_batch(kind):
-    more = {"step_std": 0.3} if kind is RampConverter else {"capacitor_std": 0.3}
+    more = {"step_std": 0.3} if kind is RampConverter else {"capacitor_std": 0.03}
     converter = kind(bits=6, gain_std=0.1, offset_std=2.0, **more)
     values = np.random.default_rng(7).uniform(-1, 1, (50, 6))
     codes = converter.codes(values, seed=8)
@@ -101,6 +109,36 @@ def test_sar_mismatch_opens_the_middle_step_by_its_closed_form():
     assert dnl.std(0).argmax() == 125
     # The jump is shared by both sides, half of it is the deviation from the line.
     assert inl.std(0).max() == pytest.approx(0.02 * np.sqrt(255) / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", [PipelineConverter, CyclicConverter])
+def test_stages_make_up_for_thresholds_that_are_off(kind):
+    """All but the last one, where t V_ref are 2 t codes. Inputs at +-V_ref/4, code 32, are no exception."""
+    steps = np.append(np.linspace(-127, 127, 999), [-64, -32, 32, 64])[:, None]
+    assert np.abs(kind(bits=8, gain_db=300.0).codes(steps / 127) - steps).max() <= 0.5 + 1e-9
+    converter = kind(bits=8, gain_db=300.0, threshold_std=0.05)
+    last = np.abs(converter.errors(3, 20)[2][:, -1]).max(1)
+    off = np.abs(converter.codes(np.repeat(steps / 127, 20, 1), seed=3) - steps)
+    assert (off.max(0) <= 0.5 + 2 * last + 1e-9).all()
+
+
+def test_finite_gain_loses_in_each_stage_half_as_much_as_before():
+    """40 dB at half feedback: 2 % in each stage. At full scale, where every rest is one: 0.02 (64 + 32 + ... + 1)."""
+    pipeline = PipelineConverter(bits=8, gain_db=40.0)
+    values = np.linspace(-1, 1, 4001)[:, None]
+    lost = np.abs(pipeline.codes(values) - pipeline.copy(gain_db=200.0).codes(values)).max()
+    assert lost == pytest.approx(0.02 * 127, abs=0.5)  # a whole number
+
+
+def test_stages_of_a_pipeline_differ_and_those_of_a_cycle_do_not():
+    kinds = {kind: kind(bits=6, capacitor_std=0.02, threshold_std=0.1) for kind in (PipelineConverter, CyclicConverter)}
+    for kind, converter in kinds.items():
+        ratios, betas, off = converter.errors(5, 3)
+        assert ratios.shape == betas.shape == (3, 5)
+        assert off.shape == (3, 5, 2)
+        assert (np.ptp(ratios, axis=1) == 0).all() == (kind is CyclicConverter)
+    many = PipelineConverter(bits=16, capacitor_std=0.02).errors(5, 1000)[0]
+    judge.std(many, 0.02 * np.sqrt(2), within=0.03, what="ratio of two capacitors")  # 15000 ratios: 4.5 errors, 0.026
 
 
 def test_ramp_steps_bend_it_as_a_bridge():

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 import torch
-from layer_cases import EXACT, NOISY, configured, layer_state, randn, through_a_file
+from layer_cases import EXACT, NOISY, configured, layer_state, perceptron, randn, steps, through_a_file
 from torch import nn
 
 from engine.devices.ideal import Ideal
@@ -344,21 +344,7 @@ def test_calibration_that_cannot_be_is_refused(call, error, named):
 
 
 def noisy(seed: int, **ranges) -> nn.Module:
-    config = ranged(configured(NOISY, max_input_size=5), **({"init_from_data": 3} | ranges))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return convert(nn.Sequential(nn.Linear(11, 9), nn.Tanh(), nn.Linear(9, 3)), config, seed=seed)
-
-
-def steps(model: nn.Module, first: int, count: int) -> list[torch.Tensor]:
-    optimizer, outputs = AnalogSGD(model.parameters(), 0.1), []
-    for k in range(first, first + count):
-        optimizer.zero_grad()
-        y = model(randn(4, 11, seed=k))
-        y.square().sum().backward()
-        optimizer.step()
-        outputs.append(y.detach())
-    return outputs
+    return perceptron(ranged(configured(NOISY, max_input_size=5), **({"init_from_data": 3} | ranges)), seed)
 
 
 @pytest.mark.parametrize("stop", [2, 4], ids=["while estimating", "while learning"])

@@ -8,7 +8,7 @@ import copy
 
 import pytest
 import torch
-from layer_cases import EXACT, NOISY, PERFECT, configured, layer_state, randn, through_a_file
+from layer_cases import EXACT, NOISY, PERFECT, configured, layer_state, perceptron, randn, steps, through_a_file
 from torch import nn
 
 from engine.devices.ideal import Ideal
@@ -394,20 +394,7 @@ def test_convert_writes_scaled_weights_within_the_bounds_of_the_devices():
 def noisy(seed: int, **mapping) -> nn.Module:
     config = configured(NOISY, max_input_size=5, max_output_size=4, weight_scaling_omega=0.4,
                         learn_out_scaling=True, **mapping)  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return convert(nn.Sequential(nn.Linear(11, 9), nn.Tanh(), nn.Linear(9, 3)), config, seed=seed)
-
-
-def steps(model: nn.Module, first: int, count: int) -> list[torch.Tensor]:
-    optimizer, outputs = AnalogSGD(model.parameters(), 0.1), []
-    for k in range(first, first + count):
-        optimizer.zero_grad()
-        y = model(randn(4, 11, seed=k))
-        y.square().sum().backward()
-        optimizer.step()
-        outputs.append(y.detach())
-    return outputs
+    return perceptron(config, seed)
 
 
 @pytest.mark.tile_conformance("T61")

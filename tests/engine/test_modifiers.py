@@ -69,6 +69,19 @@ def test_noise_has_the_size_of_the_formula(modifier, size, weights):
     assert abs(found.double().mean().item()) < 5 * rms(expected) / math.sqrt(found.numel())
 
 
+@pytest.mark.tile_conformance("T50")
+@pytest.mark.parametrize(
+    ("modifier", "expected"),
+    [(AddNormal(std_dev=0.1), 0.05), (DiscretizeAddNormal(res=0.1, std_dev=0.05), 0.025)],
+    ids=["add", "discretize and add"],
+)
+def test_noise_of_a_matrix_of_largest_weight_one_half(modifier, expected, weights):
+    """Beside aihwkit's 0.04980 and 0.02490 (within 2 %); N = 2e5, seed 11, z 5."""
+    w = weights * 0.5 / weights.abs().max()
+    clean = Discretize(res=0.1).apply(w, Draws(11, 0, (64, 64))) if isinstance(modifier, DiscretizeAddNormal) else w
+    assert rms(errors(modifier, w) + w - clean) == pytest.approx(expected, rel=LIMIT)
+
+
 def test_programming_noise_keeps_signs_and_makes_zeros_positive(weights):
     """Large weights (whose sign noise cannot turn) have the polynomial's size; N = 50 x some 400, z 5: 2.5 %."""
     w = weights.clone()
@@ -115,10 +128,11 @@ def test_dorefa_follows_its_formula(weights):
     assert agree.double().mean() > 0.999
 
 
+@pytest.mark.tile_conformance("T50")
 def test_dropped_weights_have_their_share_and_the_rest_stays(weights):
-    """1.6e5 weights at 0.2: 5 standard errors are 0.005."""
+    """1.6e5 weights at 0.2: 4 standard errors are 0.004, which is 2 % of it."""
     found = torch.stack([DropConnect(pdrop=0.2).apply(weights, Draws(2, k, (64, 64))) for k in range(40)])
-    assert (found == 0).double().mean().item() == pytest.approx(0.2, abs=0.005)
+    assert (found == 0).double().mean().item() == pytest.approx(0.2, abs=0.004)
     kept = found != 0
     assert torch.equal(found[kept], weights.expand_as(found)[kept])
 

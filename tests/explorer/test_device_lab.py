@@ -16,7 +16,9 @@ from panel.viewable import Viewable
 import explorer
 from engine import presets
 from engine.errors import ParameterError
+from explorer import serving
 from explorer.labs.device_lab import DeviceLab
+from explorer.labs.lab import Lab
 from explorer.labs.state import DeviceState
 from explorer.views import theme
 from explorer.views.cell import Gate, Listening, cell
@@ -33,6 +35,15 @@ def test_import_explorer_loads_no_gui():
 
 def test_explorer_device_lab_is_the_lab():
     assert explorer.DeviceLab is DeviceLab
+
+
+def test_every_app_shows_the_lab_of_its_name():
+    for app, path in serving.apps().items():
+        lab = getattr(explorer, app.title().replace("_", ""))
+        assert issubclass(lab, Lab)
+        assert lab.app() == app
+        assert lab.title() == f"Ohmscape {app.replace('_', ' ')}"
+        assert f"{lab.__name__}.serve()" in path.read_text(encoding="utf-8")
 
 
 def test_explorer_unknown_name_raises():

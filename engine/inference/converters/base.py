@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from engine.errors import ParameterError, say
-from engine.inference.registry import Part
+from engine.parts import Part
 from engine.quantity import Quantity
 
 SMALLEST = 1e-7  # largest weight that an all zero matrix is given, so that its scale is finite

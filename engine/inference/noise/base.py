@@ -13,7 +13,7 @@ from engine.errors import ParameterError, say
 from engine.inference.converters import Converter
 from engine.inference.converters.single_pair import SinglePair
 from engine.inference.draws import Draws
-from engine.inference.registry import Part
+from engine.parts import Part
 from engine.quantity import Quantity
 
 State = dict[str, torch.Tensor]

@@ -86,6 +86,26 @@ def test_alpha_of_a_perfect_readout():
     assert close(column(course("ideal_readout", "separate"), "alpha"), OWN["separate_fixed_scale"]["alpha"], 0.01)
 
 
+@pytest.mark.tile_conformance("T54")
+@pytest.mark.parametrize("strategy", ["global", "per_column"])
+def test_compensated_product_is_the_factor_times_that_of_the_drifted_weights(strategy):
+    """d is the mean output before over that after, of inputs driven one by one; 1e-5: sums of 256 in single precision.
+
+    After 1e4 s the peer's d of another matrix was 1.3577; here it is above 1 and the same in double precision.
+    """
+    w, x = fixed_tile()
+    tile = programmed(w, recipe("pcm", None, strategy), chips=2)
+    axes = (1, 2) if strategy == "global" else 2
+    before = tile.weights.double().abs().mean(axes)
+    tile.drift_to(1e4)
+    d = before / tile.weights.double().abs().mean(axes)
+    torch.testing.assert_close(tile.alpha.double(), d, rtol=1e-5, atol=0)
+    assert (d > 1).all()
+    exact = x[:32].double() @ tile.weights.double().mT * d.reshape(2, 1, -1)
+    found = tile.product(x[:32], [0, 1]).double()
+    assert (found - exact).abs().max() <= 1e-5 * exact.abs().max()
+
+
 @pytest.mark.inference_conformance("I43")
 @pytest.mark.parametrize(
     ("state", "own"),

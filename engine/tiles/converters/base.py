@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Analog-to-digital converters by circuit: ideal, ramp, successive approximation. docs/physics/circuit.md, 3.
+"""What all analog-to-digital converters share, and what all circuits do. docs/physics/circuit.md, 3.
 
 A converter of b bits has the codes ``-(2^(b-1) - 1) .. 2^(b-1) - 1`` at equal steps, the top one at full scale, as the
 tile's converters have; unsigned it has ``0 .. 2^b - 1``. What differs from converter to converter is a function of the
@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from engine.errors import ParameterError, say
-from engine.quantity import Flag, Model, Quantity
+from engine.parts import Part
+from engine.quantity import Flag, Quantity
 from engine.tiles.arrays import fixed_normals, fresh_normals, real
 
-_ASSUMED = "assumed (off)"
-_ON = (0, None)
+ASSUMED = "assumed (off)"
+ON = (0, None)
 
 
-class Converter(Model):
+class Converter(Part):
     """What all converters have: resolution, range, and which columns share one.
 
     Subclasses say how values in steps become whole numbers of steps (`decide`).
@@ -32,12 +33,18 @@ class Converter(Model):
                           group="Codes", source="assumed", doc="Input that the top code stands for.")
     signed = Flag(True, group="Codes", source="assumed: as the tile's converters",
                   doc="Codes on both sides of an exact zero; otherwise from zero up.")
-    sharing = Quantity(1, bounds=_ON, softbounds=(0, 16), integer=True, unit="columns", group="Codes",
+    sharing = Quantity(1, bounds=ON, softbounds=(0, 16), integer=True, unit="columns", group="Codes",
                        source="assumed: one for each column",
                        doc="Neighbouring columns that take turns with one converter; 0 is one for all.")
     # fmt: on
 
+    abstract = True
     title = "Converter"
+
+    @classmethod
+    def stem(cls) -> str:
+        """Return the converter's name: its class in small letters, ``SarConverter`` is ``sar``."""
+        return super().stem().removesuffix("_converter")
 
     def check(self) -> None:
         """Raise `ParameterError` for signed codes of one bit."""
@@ -104,31 +111,17 @@ class Converter(Model):
         return -(-columns // int(self.sharing)) if self.sharing else 1
 
 
-class IdealConverter(Converter):
-    """Rounds to the nearest code, half way to the even one.
-
-    Examples
-    --------
-    >>> IdealConverter(bits=4).codes([[0.5, -2.0, 0.07]])
-    array([[ 4, -7,  0]])
-    """
-
-    title = "Ideal"
-
-    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
-        """Return the nearest whole numbers."""
-        return np.rint(steps)
-
-
 class CircuitConverter(Converter):
-    """What both circuits have: offset, gain, noise of the comparator. Half way between two codes the lower one wins."""
+    """What all circuits have: offset, gain, noise of the comparator. Half way between two codes the lower one wins."""
+
+    abstract = True
 
     # fmt: off
-    offset_std = Quantity(0.0, bounds=_ON, softbounds=(0, 4), unit="LSB", group="Errors", source=_ASSUMED,
+    offset_std = Quantity(0.0, bounds=ON, softbounds=(0, 4), unit="LSB", group="Errors", source=ASSUMED,
                           doc="Spread of the comparators' offsets, drawn once.")
-    gain_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.1), group="Errors", source=_ASSUMED,
+    gain_std = Quantity(0.0, bounds=ON, softbounds=(0, 0.1), group="Errors", source=ASSUMED,
                         doc="Relative spread of the gain (of a ramp: its slope) over converters, drawn once.")
-    noise_std = Quantity(0.0, bounds=_ON, softbounds=(0, 2), unit="LSB", group="Errors", source=_ASSUMED,
+    noise_std = Quantity(0.0, bounds=ON, softbounds=(0, 2), unit="LSB", group="Errors", source=ASSUMED,
                          doc="Noise of a conversion, fresh each time.")
     # fmt: on
 
@@ -147,90 +140,3 @@ class CircuitConverter(Converter):
 
     def _drawn(self, seed: int, name: str, columns: int, *more: int) -> np.ndarray:
         return fixed_normals(seed, f"converter {name}", self.count(columns), *more)
-
-
-class RampConverter(CircuitConverter):
-    r"""Counts the steps of a rising ramp until it passes the input; every column has a comparator of its own.
-
-    The k-th step of a ramp is :math:`1 + \sigma \xi_k` of the nominal one, and the sum runs from mid-range. Columns
-    that share a ramp share its slope and its steps.
-
-    Examples
-    --------
-    >>> RampConverter(bits=4, bow=0.1).codes([[0.5, -0.5]])
-    array([[ 3, -4]])
-    """
-
-    title = "Ramp"
-
-    # fmt: off
-    step_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.2), group="Ramp", source=_ASSUMED,
-                        doc="Relative spread of single steps of a ramp, drawn once: their sum bends it at random.")
-    bow = Quantity(0.0, bounds=(-0.25, 0.25), softbounds=(-0.05, 0.05), group="Ramp", source=_ASSUMED,
-                   doc="How far mid-range lies above the line through the ends, over half the range; a parabola.")
-    # fmt: on
-
-    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
-        """Return the code at which each value is reached."""
-        seen = self.received(steps, seed, first)
-        ramps, own = self.thresholds(seed, steps.shape[1]), self.of_columns(steps.shape[1])
-        found = np.empty(steps.shape)
-        for column, k in enumerate(own):
-            found[:, column] = np.searchsorted(ramps[k], seen[:, column], side="left")
-        return found + self.bottom
-
-    def thresholds(self, seed: int, columns: int) -> np.ndarray:
-        """Return the ramps' levels between the codes, in steps, ``(converters, codes - 1)``."""
-        nominal = np.arange(self.bottom, self.top) + 0.5
-        middle, half = (self.top + self.bottom) / 2, (self.top - self.bottom) / 2
-        bent = nominal + self.bow * half * (1 - ((nominal - middle) / half) ** 2)
-        walk = self.step_std * self._drawn(seed, "steps", columns, len(nominal)).cumsum(1)
-        # Where a ramp falls back, its highest point so far has stopped the counter already.
-        return np.maximum.accumulate(bent + walk - walk[:, [len(nominal) // 2]], axis=1)
-
-    def _offsets(self, seed: int, columns: int) -> np.ndarray:
-        return fixed_normals(seed, "converter comparators", columns)
-
-
-class SarConverter(CircuitConverter):
-    r"""Successive approximation with binary weighted capacitors.
-
-    Capacitor k is :math:`2^k (1 + \sigma 2^{-k/2} \xi_k)` units, as the sum of :math:`2^k` unit capacitors would be.
-    The level of a code is the sum of its capacitors over that of all, with a terminating unit. From the top bit down,
-    a bit stays if the input is above the level. The step at mid-range has a spread of
-    :math:`\sigma \sqrt{2^b - 1}` LSB.
-
-    Examples
-    --------
-    >>> SarConverter(bits=4).codes([[0.5, -0.5]])
-    array([[ 3, -4]])
-    """
-
-    title = "Successive approximation"
-
-    # fmt: off
-    capacitor_std = Quantity(0.0, bounds=_ON, softbounds=(0, 0.1), group="Capacitors", source=_ASSUMED,
-                             doc="Relative spread of a unit capacitor, drawn once.")
-    # fmt: on
-
-    def decide(self, steps: np.ndarray, seed: int, first: int) -> np.ndarray:
-        """Return the codes after one decision for each bit."""
-        levels, own = self.capacitors(seed, steps.shape[1]), self.of_columns(steps.shape[1])
-        zero = 2 ** (int(self.bits) - 1) if self.signed else 0
-        seen = self.received(steps, seed, first) + 0.5 + zero  # decisions lie half way between codes
-        code, level = np.zeros(steps.shape), np.zeros(steps.shape)
-        for k in reversed(range(int(self.bits))):
-            trial = level + levels[own, k]
-            stays = seen > trial
-            code, level = code + 2**k * stays, np.where(stays, trial, level)
-        return code - zero
-
-    def capacitors(self, seed: int, columns: int) -> np.ndarray:
-        """Return what each bit adds to the level, in steps, ``(converters, bits)``, the lowest bit first."""
-        units = np.append(2.0 ** np.arange(int(self.bits)), 1.0)
-        drawn = self._drawn(seed, "capacitors", columns, len(units))
-        own = units * (1 + self.capacitor_std / np.sqrt(units) * drawn)
-        return own[:, :-1] * (units.sum() / own.sum(1, keepdims=True))
-
-
-CONVERTERS: dict[str, type[Converter]] = {"ideal": IdealConverter, "ramp": RampConverter, "sar": SarConverter}
