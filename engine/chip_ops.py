@@ -14,6 +14,7 @@ from engine.shapes import CPU
 # Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
 _PARTS_EACH = 4
 _LEAST_ROWS = 32
+_PATCHES_AT_ONCE = 64  # unfolded by a thread, so that they stay in its cache
 
 DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
 
@@ -79,6 +80,54 @@ def drifted_read(
     return out
 
 
+@dataclass(frozen=True)
+class PatchAxis:
+    """One axis of a convolution's images; `PatchAxis` of core/patches.h.
+
+    Parameters
+    ----------
+    pixels, kernel, stride, dilation : int
+    before : int
+        Zeros in front of the image.
+    places : int
+        That the kernel visits.
+    """
+
+    pixels: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    places: int
+
+    def packed(self) -> list[int]:
+        """Return the numbers in compiled order."""
+        return [self.pixels, self.kernel, self.stride, self.dilation, self.before, self.places]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Where the vectors of a convolution lie in its images ``(..., channels, height, width)``.
+
+    Parameters
+    ----------
+    down, across : PatchAxis
+    """
+
+    down: PatchAxis
+    across: PatchAxis
+
+    def packed(self, channels: int) -> list[int]:
+        """Return the numbers in compiled order, for images of so many channels."""
+        image = channels * self.down.pixels * self.across.pixels
+        return [channels, image, *self.down.packed(), *self.across.packed()]
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the outputs."""
+        return self.down.places, self.across.places
+
+
 @dataclass
 class ChipProducts:
     """The analog products of one tile on several chips.
@@ -95,6 +144,8 @@ class ChipProducts:
         ``(chip, out)``: what outputs are multiplied by.
     one_hot : bool
         The vectors are the identity's rows, each driving one line with 1.
+    patches : Patches, optional
+        x are images whose patches are multiplied; on the CPU only.
     """
 
     params: Sequence[float]
@@ -104,12 +155,16 @@ class ChipProducts:
     average: float = 0.0
     factors: torch.Tensor | None = None
     one_hot: bool = False
+    patches: Patches | None = None
 
     def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
 
-        The bits are those of one product after another.
+        With patches x is ``(images, channels, height, width)``, with or without chips in front, and the outputs are
+        ``(chip, images, out, height, width)``. The bits are those of one product after another.
         """
+        if self.patches is not None:
+            return self._convolved(weights, x)
         y = torch.empty(len(weights), x.shape[-2], weights.shape[1], device=x.device)
         if ops.on_gpu(x.device):
             for k in range(len(weights)):
@@ -124,8 +179,21 @@ class ChipProducts:
             self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
         )
 
+    def _convolved(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        y = torch.empty(len(weights), x.shape[-4], weights.shape[1], *self.patches.places)
+        if y.numel():
+            rows = y[0].numel() // y.shape[2]
+            part = min(_rows_at_once(len(weights), rows), _PATCHES_AT_ONCE)
+            self._run(weights, x, y, rows, x.dim() == 4, part, self.patches.packed(x.shape[-3]))
+        return y
+
     def _on_cpu(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
-        (chips, out, in_), rows = weights.shape, x.shape[-2]
+        rows = x.shape[-2]
+        self._run(weights, x, y, rows, x.dim() == 2, _rows_at_once(len(weights), rows), [])
+
+    def _run(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rows: int, shared: bool, part: int,
+             patches: list[int]) -> None:  # fmt: skip
+        chips, out, in_ = weights.shape
         native = ops.run(
             "Product",
             weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, rows, False, list(self.params),
@@ -133,7 +201,7 @@ class ChipProducts:
         )  # fmt: skip
         seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
         factors = 0 if self.factors is None else self.factors.data_ptr()
-        of_chips = ops.run("Chips", x.dim() == 2, self.one_hot, *seeds, factors, _rows_at_once(chips, rows))
+        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, factors, part, patches)
         ops.run("mvm_chips", native, of_chips)
 
 

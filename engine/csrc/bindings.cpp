@@ -408,6 +408,7 @@ struct Chips {
   std::vector<u64> seeds, lines, first_steps;
   Address factors;
   i64 part;  // vectors that a thread takes at a time
+  std::vector<i64> patches;  // empty, or of a convolution: channels, from image to image, the two axes (PatchAxis)
 };
 
 void scale_outputs(float* y, const float* factors, i64 samples, i64 out) {
@@ -415,33 +416,86 @@ void scale_outputs(float* y, const float* factors, i64 samples, i64 out) {
     for (i64 i = 0; i < out; ++i) y[s * out + i] *= factors[i];
 }
 
+Patches patches_of(const std::vector<i64>& n) {
+  return {nullptr, n[0], n[1], {n[2], n[3], n[4], n[5], n[6], n[7]}, {n[8], n[9], n[10], n[11], n[12], n[13]}};
+}
+
+// The vectors of one chip that a thread multiplies at a time.
+struct ChipPart {
+  i64 chip, first, count;
+};
+
 // One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
 // out). A thread takes some samples of one chip at a time.
-void mvm_chips(const Product& p, const Chips& c) {
-  const TileOps& ops = tile_ops().at(isa_in_use());
-  py::gil_scoped_release release;
-  const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p.params.data());
-  const i64 chips = (i64)c.seeds.size(), part = c.part, parts = (p.samples + part - 1) / part;
-  auto plan = OHM_NS::plan_of(p.in, p.out, part, 1, periphery);
-  plan.block = std::max(plan.block, OHM_NS::kBlockVectors);  // the last part may be cut into other blocks
-#pragma omp parallel num_threads(p.threads)
-  {
-    MvmScratch scratch(plan, part);
+class ChipsProduct {
+ public:
+  ChipsProduct(const Product& p, const Chips& c) : p_(p), c_(c) {}
+
+  void run() const {
+    const TileOps& ops = tile_ops().at(isa_in_use());
+    const ChipOps& folds = chip_ops().at(isa_in_use());
+    const auto periphery = OHM_NS::from_block<OHM_NS::PeripheryParams>(p_.params.data());
+    auto plan = OHM_NS::plan_of(p_.in, p_.out, c_.part, 1, periphery);
+    plan.block = std::max(plan.block, OHM_NS::kBlockVectors);  // the last part may be cut into other blocks
+    const i64 parts = (p_.samples + c_.part - 1) / c_.part;
+#pragma omp parallel num_threads(p_.threads)
+    {
+      MvmScratch scratch(plan, c_.part);
+      const bool folded = !c_.patches.empty();
+      auto rows = uncleared<float>(folded ? c_.part * (p_.in + p_.out) : 0);
 #pragma omp for schedule(static)
-    for (i64 item = 0; item < chips * parts; ++item) {
-      const i64 chip = item / parts, first = item % parts * part;
-      Product own = p;
-      own.samples = p.samples - first < part ? p.samples - first : part;
-      own.weights += chip * p.out * p.in * sizeof(float);
-      own.x += ((c.shared_x ? 0 : chip * p.samples) + first) * p.in * sizeof(float);
-      own.y += (chip * p.samples + first) * p.out * sizeof(float);
-      own.seed = c.seeds[chip], own.construction_seed = c.lines[chip];
-      own.first_step = c.first_steps[chip] + (u64)first;
-      own.rounds = own.clipped = 0, own.threads = 1;
-      ops.mvm(mvm_job(own, scratch, c.one_hot, first));
-      if (c.factors) scale_outputs(mutable_floats(own.y), floats(c.factors) + chip * p.out, own.samples, p.out);
+      for (i64 item = 0; item < (i64)c_.seeds.size() * parts; ++item) {
+        const i64 first = item % parts * c_.part;
+        const ChipPart at{item / parts, first, std::min(c_.part, p_.samples - first)};
+        if (folded)
+          convolve(ops, folds, scratch, at, rows.get());
+        else
+          multiply(ops, scratch, at);
+      }
     }
   }
+
+ private:
+  Product product(const ChipPart& at) const {
+    Product own = p_;
+    own.samples = at.count, own.weights += at.chip * p_.out * p_.in * sizeof(float);
+    own.seed = c_.seeds[at.chip], own.construction_seed = c_.lines[at.chip];
+    own.first_step = c_.first_steps[at.chip] + (u64)at.first;
+    own.rounds = own.clipped = 0, own.threads = 1;
+    return own;
+  }
+
+  const float* factors(i64 chip) const { return c_.factors ? floats(c_.factors) + chip * p_.out : nullptr; }
+
+  void multiply(const TileOps& ops, MvmScratch& scratch, const ChipPart& at) const {
+    Product own = product(at);
+    own.x += ((c_.shared_x ? 0 : at.chip * p_.samples) + at.first) * p_.in * sizeof(float);
+    own.y += (at.chip * p_.samples + at.first) * p_.out * sizeof(float);
+    ops.mvm(mvm_job(own, scratch, c_.one_hot, at.first));
+    if (c_.factors) scale_outputs(mutable_floats(own.y), factors(at.chip), at.count, p_.out);
+  }
+
+  // The same for the patches of images (chips, images, ...): outputs are images (chips, images, out, places).
+  void convolve(const TileOps& ops, const ChipOps& folds, MvmScratch& scratch, const ChipPart& at, float* rows) const {
+    Patches patches = patches_of(c_.patches);
+    const i64 places = patches.places(), images = p_.samples / places;
+    float* found = rows + c_.part * p_.in;
+    patches.images = floats(p_.x) + (c_.shared_x ? 0 : at.chip * images * patches.image);
+    folds.unfold(patches, at.first, at.count, rows);
+    Product own = product(at);
+    own.x = reinterpret_cast<Address>(rows), own.y = reinterpret_cast<Address>(found);
+    ops.mvm(mvm_job(own, scratch));
+    float* to = mutable_floats(p_.y) + at.chip * p_.samples * p_.out;
+    folds.fold(found, factors(at.chip), at.first, at.count, p_.out, places, to);
+  }
+
+  const Product& p_;
+  const Chips& c_;
+};
+
+void mvm_chips(const Product& p, const Chips& c) {
+  py::gil_scoped_release release;
+  ChipsProduct(p, c).run();
 }
 
 // Draws of the devices of several chips, (chips, rows, count); `form` is a number of DrawForm. `mean` and `spread` are
@@ -589,8 +643,8 @@ PYBIND11_MODULE(_core, m) {
       }));
   py::class_<Chips>(m, "Chips")
       .def(py::init([](bool shared_x, bool one_hot, std::vector<u64> seeds, std::vector<u64> lines,
-                       std::vector<u64> first_steps, Address factors, i64 part) {
-        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, part};
+                       std::vector<u64> first_steps, Address factors, i64 part, std::vector<i64> patches) {
+        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, part, patches};
       }));
   py::class_<Time>(m, "Time")
       .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,

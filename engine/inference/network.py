@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
+from engine.chip_ops import Patches
 from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
 from engine.inference import converters
@@ -372,25 +374,28 @@ class _Layer:
     def __init__(self, network: ProgrammedNetwork, name: str):
         self._network, self._name = network, name
 
-    def __call__(self, block: Block, x: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    def __call__(
+        self, block: Block, x: torch.Tensor, scale: torch.Tensor | None, patches: Patches | None = None
+    ) -> torch.Tensor:
         network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
-        network.note(x.numel() + len(x) * len(tile.wanted))
-        return _ChipProduct.apply(x, network._chip, tile, scale)
+        vectors = len(x) if patches is None else len(x) * math.prod(patches.places)
+        network.note(x.numel() + vectors * len(tile.wanted))
+        return _ChipProduct.apply(x, network._chip, tile, scale, patches)
 
 
 class _ChipProduct(torch.autograd.Function):
     """The product of one tile on the chip, or on all chips at once under vmap."""
 
     @staticmethod
-    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale) -> torch.Tensor:
-        return tile.product(x.contiguous(), [int(chip)], scale)[0]
+    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches) -> torch.Tensor:
+        return tile.product(x.contiguous(), [int(chip)], scale, patches)[0]
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         """Keep nothing: there is no way back."""
 
     @staticmethod
-    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale):
+    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches):
         if in_dims[0] is not None:
             x = x.movedim(in_dims[0], 0)
-        return tile.product(x.contiguous(), chip.tolist(), scale), 0
+        return tile.product(x.contiguous(), chip.tolist(), scale, patches), 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,7 +146,10 @@ class ProgrammedTile:
 
     # -- products ----------------------------------------------------------------------------------------------
 
-    def product(self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None) -> torch.Tensor:
+    def product(
+        self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None,
+        patches: chip_ops.Patches | None = None,
+    ) -> torch.Tensor:  # fmt: skip
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
         Parameters
@@ -156,13 +160,17 @@ class ProgrammedTile:
             Which.
         scale : torch.Tensor, optional
             ``(out,)``: digital factors on the outputs.
+        patches : Patches, optional
+            x are images ``(images, channels, height, width)``, with or without chips in front, whose patches are
+            multiplied: ``(chip, images, out, height, width)``.
         """
-        rows = x.shape[-2]
+        rows = x.shape[-2] if patches is None else x.shape[-4] * math.prod(patches.places)
         first = [self.vectors[c] for c in chips]
         for c in chips:
             self.vectors[c] += rows
         keys = [self._product_keys[c] for c in chips]
-        return self._products(chips, keys, first, factors=self._factors(chips, scale))(self._weights_of(chips), x)
+        products = self._products(chips, keys, first, factors=self._factors(chips, scale), patches=patches)
+        return products(self._weights_of(chips), x)
 
     def _factors(self, chips: list[int], scale: torch.Tensor | None) -> torch.Tensor | None:
         """Return what outputs are multiplied by, ``(chip, out)``: compensation and digital scales."""

@@ -49,8 +49,9 @@ class AnalogCore(LastingLayer):
     watch: Callable[[AnalogCore, Block, torch.Tensor], None] | None = None
     """While set, products are exact and this is shown the inputs of every tile (`engine.nn.calibrate`)."""
 
-    programmed: Callable[[Block, torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None
-    """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`)."""
+    programmed: Callable[..., torch.Tensor] | None = None
+    """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`): of a
+    block, inputs, factors, and for images instead of vectors `engine.chip_ops.Patches`."""
 
     def __init__(
         self,
@@ -272,10 +273,15 @@ class AnalogCore(LastingLayer):
     def _on_chips(self, block: Block, x: torch.Tensor) -> torch.Tensor:
         """Return a tile's outputs as a programmed network has them: scales, ranges and bias line are the layer's."""
         wiring = Wiring(self._scale(block), bias_line=block.bias_line)
-        r = None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
-        factors = [f for f in (wiring.scale, r, self._learned(block)) if f is not None]
-        scale = math.prod(factors[1:], start=factors[0]) if factors else None
-        return self.programmed(block, wiring.lines(x, r), scale)
+        r = self._range_on_chips(block)
+        return self.programmed(block, wiring.lines(x, r), self._factors_on_chips(wiring.scale, r, block))
+
+    def _range_on_chips(self, block: Block) -> torch.Tensor | None:
+        return None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
+
+    def _factors_on_chips(self, scale, r: torch.Tensor | None, block: Block) -> torch.Tensor | None:
+        factors = [f for f in (scale, r, self._learned(block)) if f is not None]
+        return math.prod(factors[1:], start=factors[0]) if factors else None
 
     def _range(self, block: Block, x: torch.Tensor) -> tuple[torch.Tensor | None, InputRangeParameters | None]:
         """Return a tile's input range, estimated with the batch at hand, and how it is trained after that."""

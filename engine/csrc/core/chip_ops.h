@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done to all devices of a tile on several chips at once, one chip after another in memory.
 #pragma once
-#include "core/macros.h"
+#include "core/patches.h"
 
 namespace ohm_ops {
 
@@ -36,6 +36,8 @@ struct ChipOps {
   const char* isa;
   void (*draw)(const DrawJob&, float* to);
   void (*read)(const ReadJob&, float* to);
+  void (*unfold)(const Patches&, i64 first, i64 count, float* to);
+  void (*fold)(const float* rows, const float* factors, i64 first, i64 count, i64 outputs, i64 places, float* images);
 };
 
 void add_chip_ops(const ChipOps&);
