@@ -26,7 +26,7 @@ constexpr int kRowSamples = 4, kRowRegisters = 3;
 #endif
 typedef float Register __attribute__((vector_size(4 * kRegister)));
 constexpr i64 kParts = kVec / kRegister;  // registers of one output's partial sums
-constexpr i64 kSampleBlock = 32;          // samples and outputs that a thread takes at a time
+constexpr i64 kSampleBlock = 16;          // samples and outputs that a thread takes at a time; they stay in the first cache
 constexpr i64 kOutputBlock = 48;
 
 inline Register load_register(const float* from) {
@@ -88,19 +88,28 @@ inline __m512 with_rest(__m512 total, const float* w, const float* x, i64 first,
   return total;
 }
 
+// The first products begin the sums. Sums that begin at zero differ from these at most in a zero's sign, which a zero added
+// at the end puts right.
+template <bool first>
+inline __attribute__((always_inline)) void square_step(Register (&sum)[16], const float* w, const float* x, i64 in) {
+  Register factor[4];
+  for (int r = 0; r < 4; ++r) factor[r] = load_register(x + r * in);
+  for (int c = 0; c < 4; ++c) {
+    const Register weight = load_register(w + c * in);
+    for (int r = 0; r < 4; ++r) sum[4 * c + r] = first ? factor[r] * weight : sum[4 * c + r] + factor[r] * weight;
+  }
+}
+
 // Four samples and four outputs.
 inline void dot_square(const float* w, const float* x, float* y, i64 in, i64 out) {
-  Register sum[16] = {};
-  i64 j = 0;
-  for (; j + kVec <= in; j += kVec) {
-    Register factor[4];
-    for (int r = 0; r < 4; ++r) factor[r] = load_register(x + r * in + j);
-    for (int c = 0; c < 4; ++c) {
-      const Register weight = load_register(w + c * in + j);
-      for (int r = 0; r < 4; ++r) sum[4 * c + r] += factor[r] * weight;
-    }
-  }
-  const __m512 total = with_rest(sums_of(sum), w, x, j, in);
+  Register sum[16];
+  i64 j = kVec;
+  if (in < kVec)
+    for (Register& s : sum) s = Register{}, j = 0;
+  else
+    square_step<true>(sum, w, x, in);
+  for (; j + kVec <= in; j += kVec) square_step<false>(sum, w + j, x + j, in);
+  const __m512 total = _mm512_add_ps(with_rest(sums_of(sum), w, x, j, in), _mm512_setzero_ps());
   _mm_storeu_ps(y, _mm512_castps512_ps128(total));
   _mm_storeu_ps(y + out, _mm512_extractf32x4_ps(total, 1));
   _mm_storeu_ps(y + 2 * out, _mm512_extractf32x4_ps(total, 2));

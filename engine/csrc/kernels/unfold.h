@@ -21,22 +21,24 @@ struct OnImage {
 
 // Three pixels at a time as four: the next three overwrite the fourth, and no more than what there is is read.
 inline void copy_threes(float* to, const float* from, const Patches& p) {
-  const i64 rows = p.channels * p.down.kernel;
-  i64 row = 0;
-  for (i64 c = 0; c < p.channels; ++c)
-    for (i64 y = 0; y < p.down.kernel; ++y, ++row, to += 3) {
-      const float* line = from + (c * p.down.pixels + y * p.down.dilation) * p.across.pixels;
-      __builtin_memcpy(to, line, row + 1 < rows ? 16 : 12);
-    }
+  const i64 lines = p.channels * p.down.kernel, step = p.down.dilation * p.across.pixels;
+  const i64 channel = p.down.pixels * p.across.pixels;
+  float* last = to + 3 * (lines - 1);
+  for (i64 c = 0; c < p.channels; ++c, from += channel) {
+    const float* line = from;
+    for (i64 y = 0; y < p.down.kernel; ++y, line += step, to += 3) __builtin_memcpy(to, line, to < last ? 16 : 12);
+  }
 }
 
+// The same at the border.
 inline void copy_patch(float* to, const float* image, const Patches& p, const OnImage& down, const OnImage& across) {
-  for (i64 c = 0; c < p.channels; ++c)
-    for (i64 y = 0; y < p.down.kernel; ++y, to += p.across.kernel) {
-      const float* line = image + (c * p.down.pixels + down.start + y * p.down.dilation) * p.across.pixels + across.start;
-      const bool there = y >= down.first && y < down.last;
-      for (i64 x = 0; x < p.across.kernel; ++x)
-        to[x] = there && x >= across.first && x < across.last ? line[x * p.across.dilation] : 0.0f;
+  const i64 width = p.across.kernel, channel = p.down.pixels * p.across.pixels;
+  __builtin_memset(to, 0, 4 * (u64)p.inputs());
+  for (i64 c = 0; c < p.channels; ++c, image += channel)
+    for (i64 y = down.first; y < down.last; ++y) {
+      const float* line = image + (down.start + y * p.down.dilation) * p.across.pixels + across.start;
+      float* place = to + (c * p.down.kernel + y) * width;
+      for (i64 x = across.first; x < across.last; ++x) place[x] = line[x * p.across.dilation];
     }
 }
 

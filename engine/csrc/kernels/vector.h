@@ -141,8 +141,9 @@ inline float largest_of(i64 n, Term term) {
   for (; j + kVec <= n; j += kVec)
     for (i64 l = 0; l < kVec; ++l) part[l] = larger(part[l], term(j + l));
   for (; j < n; ++j) most = larger(most, term(j));
-  for (i64 l = 0; l < width; ++l) most = larger(most, part[l]);
-  return most;
+  for (i64 half = width / 2; half; half /= 2)
+    for (i64 l = 0; l < half; ++l) part[l] = larger(part[l], part[l + half]);
+  return larger(most, part[0]);
 }
 
 inline void normal_sample(u64 seed, u32 stream, u64 step, i64 count, float* out) {
