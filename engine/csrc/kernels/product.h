@@ -9,31 +9,20 @@
 
 namespace OHM_NS {
 
-// A register of the widest kind there is, and patches that keep the sums in registers: two thirds to three quarters of
-// them, as the factors need some too.
+// Patches that keep the sums in registers: two thirds to three quarters of them, as the factors need some too.
 #if defined(__AVX512F__)
-constexpr i64 kRegister = 16;
 constexpr int kDotSamples = 4, kDotOutputs = 4;
 constexpr int kRowSamples = 6, kRowRegisters = 4;
 #elif defined(__AVX2__)
-constexpr i64 kRegister = 8;
 constexpr int kDotSamples = 2, kDotOutputs = 3;
 constexpr int kRowSamples = 4, kRowRegisters = 3;
 #else
-constexpr i64 kRegister = 4;
 constexpr int kDotSamples = 1, kDotOutputs = 3;
 constexpr int kRowSamples = 4, kRowRegisters = 3;
 #endif
-typedef float Register __attribute__((vector_size(4 * kRegister)));
 constexpr i64 kParts = kVec / kRegister;  // registers of one output's partial sums
 constexpr i64 kSampleBlock = 16;          // samples and outputs that a thread takes at a time; they stay in the first cache
 constexpr i64 kOutputBlock = 48;
-
-inline Register load_register(const float* from) {
-  Register v;
-  __builtin_memcpy(&v, from, sizeof v);
-  return v;
-}
 
 // The halves are added to each other until one number is left.
 #if defined(__AVX2__)

@@ -7,6 +7,23 @@ namespace OHM_NS {
 
 constexpr i64 kVec = 16;  // partial results of every sum
 
+// A register of the widest kind there is.
+#if defined(__AVX512F__)
+constexpr i64 kRegister = 16;
+#elif defined(__AVX2__)
+constexpr i64 kRegister = 8;
+#else
+constexpr i64 kRegister = 4;
+#endif
+typedef float Register __attribute__((vector_size(4 * kRegister)));
+typedef i32 Bits __attribute__((vector_size(4 * kRegister)));
+
+inline Register load_register(const float* from) {
+  Register v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
 // Draws for up to kLineDraws lines from `first` on, in order. Four consecutive lines share one call of the generator.
 constexpr i64 kLineDraws = 4 * kBatch;
 
@@ -144,6 +161,28 @@ inline float largest_of(i64 n, Term term) {
   for (i64 half = width / 2; half; half /= 2)
     for (i64 l = 0; l < half; ++l) part[l] = larger(part[l], part[l + half]);
   return larger(most, part[0]);
+}
+
+// The largest magnitude.
+inline float largest_size(const float* x, i64 n) {
+  constexpr i64 together = 4 * kRegister;
+  Register most[4] = {};
+  i64 j = 0;
+  auto take = [&](Register& m, i64 at) {
+    const Register size = (Register)((Bits)load_register(x + at) & 0x7fffffff);
+    m = m > size ? m : size;
+  };
+  for (; j + together <= n; j += together)
+    for (i64 k = 0; k < 4; ++k) take(most[k], j + k * kRegister);
+  for (; j + kRegister <= n; j += kRegister) take(most[0], j);
+  most[0] = most[0] > most[1] ? most[0] : most[1], most[2] = most[2] > most[3] ? most[2] : most[3];
+  most[0] = most[0] > most[2] ? most[0] : most[2];
+  float part[kRegister], found = 0.0f;
+  __builtin_memcpy(part, most, sizeof part);
+  for (i64 half = kRegister / 2; half; half /= 2)
+    for (i64 l = 0; l < half; ++l) part[l] = larger(part[l], part[l + half]);
+  for (; j < n; ++j) found = larger(found, magnitude(x[j]));
+  return larger(found, part[0]);
 }
 
 inline void normal_sample(u64 seed, u32 stream, u64 step, i64 count, float* out) {

@@ -69,7 +69,7 @@ inline void each_row(const VectorBlock& b, Body body) {
 
 inline InputStatistics statistics(const float* x, i64 n, const PeripheryParams& p, bool sums) {
   InputStatistics s{0.0f, 0.0f, 0.0f, 0.0f};
-  s.absolute = largest_of(n, [&](i64 j) { return magnitude(x[j]); });
+  s.absolute = largest_size(x, n);
   if ((i32)p.noise_management == kMax) s.largest = largest_of(n, [&](i64 j) { return x[j]; });
   if (!sums) return s;
   s.positive = total_of(n, [&](i64 j) { return larger(x[j], 0.0f); });
@@ -96,14 +96,17 @@ inline void rescale(const VectorBlock& b, i64 sample) {
 
 // Converters are taken by value: a loop over what they convert must not look them up in memory each time.
 inline void convert_all(float* z, const float* x, i64 n, float divisor, Converter dac) {
-  if (dac.codes <= 0.0f || dac.bound != 1.0f || !Divisor::fits(divisor)) {
+  if (dac.codes <= 0.0f || dac.codes > 65536.0f || dac.bound != 1.0f || !Divisor::fits(divisor)) {
     for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac);
     return;
   }
-  const Divisor by(divisor);  // the same for a bound of 1; what lies far beyond it needs no quotient
-  const float unit = unit_of(dac), most = 2.0f * divisor, codes = dac.codes;
-  for (i64 j = 0; j < n; ++j)
-    z[j] = clamped(rounded(by.quotient(clamped(x[j], -most, most)) * codes) * unit, -1.0f, 1.0f);
+  // The same for a bound of 1: what lies far beyond it needs no quotient, and no code is too large to be rounded.
+  const Divisor by(divisor);
+  const float unit = unit_of(dac), most = 2.0f * divisor, codes = dac.codes, shift = 12582912.0f;
+  for (i64 j = 0; j < n; ++j) {
+    const float code = (by.quotient(clamped(x[j], -most, most)) * codes + shift) - shift;
+    z[j] = clamped(code * unit, -1.0f, 1.0f);
+  }
 }
 
 inline void convert_dithered(float* z, const float* x, const float* dither, i64 n, float divisor, Converter dac) {
@@ -228,7 +231,7 @@ inline void values_of(float* u, i64 m, Converter adc) {
 
 // The outputs of one vector at the ADC. True where one went beyond the bound: the largest tells for all.
 inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, u8* flags) {
-  bool beyond = is_beyond(largest_of(m, [&](i64 i) { return magnitude(u[i]); }), adc, false);
+  bool beyond = is_beyond(largest_size(u, m), adc, false);
   if (beyond && flags) mark_clipped(flags, u, m, adc);
   if (beyond && !negative_too) beyond = is_beyond(largest_of(m, [&](i64 i) { return u[i]; }), adc, false);
   values_of(u, m, adc);
@@ -280,7 +283,7 @@ inline void to_codes(const VectorBlock& b, float* u, i64 first, i64 rows, int ph
 inline void read_rows(const VectorBlock& b, float* u, i64 first, i64 rows) {
   const Mvm& c = b.c;
   const i64 m = c.m;
-  if (!is_beyond(largest_of(rows * m, [&](i64 i) { return magnitude(u[i]); }), c.adc, false)) {
+  if (!is_beyond(largest_size(u, rows * m), c.adc, false)) {
     values_of(u, rows * m, c.adc);
     return;
   }
