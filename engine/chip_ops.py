@@ -16,7 +16,14 @@ _PARTS_EACH = 4
 _LEAST_ROWS = 32
 _PATCHES_AT_ONCE = 64  # unfolded by a thread, so that they stay in its cache
 
+_KEPT_BYTES = 256 << 20  # that the allocator may keep of what is freed
+
 DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what it frees, up to 256 MB: arrays of many chips come and go with every layer."""
+    ops.run("keep_freed", _KEPT_BYTES)
 
 
 def device_draws(
@@ -140,8 +147,8 @@ class ChipProducts:
         Each chip's own: of fresh draws, of those made once, number of the first vector.
     average : float
         Running mean of the largest inputs, for the input scaling that uses it.
-    factors : torch.Tensor, optional
-        ``(chip, out)``: what outputs are multiplied by.
+    factors, offsets : torch.Tensor, optional
+        ``(chip, out)`` and ``(out,)``: what outputs are multiplied by, and what is added then.
     one_hot : bool
         The vectors are the identity's rows, each driving one line with 1.
     patches : Patches, optional
@@ -154,6 +161,7 @@ class ChipProducts:
     first_steps: Sequence[int]
     average: float = 0.0
     factors: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
     one_hot: bool = False
     patches: Patches | None = None
 
@@ -169,7 +177,8 @@ class ChipProducts:
         if ops.on_gpu(x.device):
             for k in range(len(weights)):
                 y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
-            return y if self.factors is None else y.mul_(self.factors[:, None])
+            y = y if self.factors is None else y.mul_(self.factors[:, None])
+            return y if self.offsets is None else y.add_(self.offsets)
         if y.numel():
             self._on_cpu(weights, x, y)
         return y
@@ -200,8 +209,8 @@ class ChipProducts:
             self.average, 0, 0, 0, ops.threads_for(chips * out * in_ * rows),
         )  # fmt: skip
         seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
-        factors = 0 if self.factors is None else self.factors.data_ptr()
-        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, factors, part, patches)
+        after = [0 if a is None else a.data_ptr() for a in (self.factors, self.offsets)]
+        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, *after, part, patches)
         ops.run("mvm_chips", native, of_chips)
 
 

@@ -3,6 +3,9 @@
 // knows torch, so one build works with every torch.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -402,18 +405,21 @@ void mvm(const Product& p) {
   ops.mvm(mvm_job(p, s));
 }
 
-// What `mvm_chips` is told beside the product. `factors` (chips, out), or null: what outputs are multiplied by.
+// What `mvm_chips` is told beside the product. What outputs are multiplied by, `factors` (chips, out), and what is added
+// then, `offsets` (out); null without them.
 struct Chips {
   bool shared_x, one_hot;
   std::vector<u64> seeds, lines, first_steps;
-  Address factors;
+  Address factors, offsets;
   i64 part;  // vectors that a thread takes at a time
   std::vector<i64> patches;  // empty, or of a convolution: channels, from image to image, the two axes (PatchAxis)
 };
 
-void scale_outputs(float* y, const float* factors, i64 samples, i64 out) {
-  for (i64 s = 0; s < samples; ++s)
-    for (i64 i = 0; i < out; ++i) y[s * out + i] *= factors[i];
+void scale_outputs(float* y, const float* factors, const float* offsets, i64 samples, i64 out) {
+  for (i64 s = 0; s < samples; ++s, y += out) {
+    for (i64 i = 0; factors && i < out; ++i) y[i] *= factors[i];
+    for (i64 i = 0; offsets && i < out; ++i) y[i] += offsets[i];
+  }
 }
 
 Patches patches_of(const std::vector<i64>& n) {
@@ -472,7 +478,7 @@ class ChipsProduct {
     own.x += ((c_.shared_x ? 0 : at.chip * p_.samples) + at.first) * p_.in * sizeof(float);
     own.y += (at.chip * p_.samples + at.first) * p_.out * sizeof(float);
     ops.mvm(mvm_job(own, scratch, c_.one_hot, at.first));
-    if (c_.factors) scale_outputs(mutable_floats(own.y), factors(at.chip), at.count, p_.out);
+    scale_outputs(mutable_floats(own.y), factors(at.chip), floats(c_.offsets), at.count, p_.out);
   }
 
   // The same for the patches of images (chips, images, ...): outputs are images (chips, images, out, places).
@@ -486,12 +492,22 @@ class ChipsProduct {
     own.x = reinterpret_cast<Address>(rows), own.y = reinterpret_cast<Address>(found);
     ops.mvm(mvm_job(own, scratch));
     float* to = mutable_floats(p_.y) + at.chip * p_.samples * p_.out;
-    folds.fold(found, factors(at.chip), at.first, at.count, p_.out, places, to);
+    folds.fold(found, factors(at.chip), floats(c_.offsets), at.first, at.count, p_.out, places, to);
   }
 
   const Product& p_;
   const Chips& c_;
 };
+
+// Lets the allocator keep what is freed, up to so many bytes, where it can be told: arrays of many chips come and go with every
+// layer, and new pages cost as much as what is done with them.
+void keep_freed(i64 bytes) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most it takes
+  mallopt(M_TRIM_THRESHOLD, (int)bytes);
+#endif
+  (void)bytes;
+}
 
 void mvm_chips(const Product& p, const Chips& c) {
   py::gil_scoped_release release;
@@ -643,8 +659,9 @@ PYBIND11_MODULE(_core, m) {
       }));
   py::class_<Chips>(m, "Chips")
       .def(py::init([](bool shared_x, bool one_hot, std::vector<u64> seeds, std::vector<u64> lines,
-                       std::vector<u64> first_steps, Address factors, i64 part, std::vector<i64> patches) {
-        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, part, patches};
+                       std::vector<u64> first_steps, Address factors, Address offsets, i64 part,
+                       std::vector<i64> patches) {
+        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, offsets, part, patches};
       }));
   py::class_<Time>(m, "Time")
       .def(py::init([](std::vector<float> time_params, std::vector<float> drift_params, std::vector<Address> cells,
@@ -687,6 +704,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("filter", &filter);
   m.def("mvm", &mvm);
   m.def("mvm_chips", &mvm_chips);
+  m.def("keep_freed", &keep_freed);
   m.def("device_draws", &device_draws);
   m.def("device_read", &device_read);
   m.def("outer", &outer);

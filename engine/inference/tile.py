@@ -148,7 +148,7 @@ class ProgrammedTile:
 
     def product(
         self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None,
-        patches: chip_ops.Patches | None = None,
+        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None,
     ) -> torch.Tensor:  # fmt: skip
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
@@ -163,13 +163,15 @@ class ProgrammedTile:
         patches : Patches, optional
             x are images ``(images, channels, height, width)``, with or without chips in front, whose patches are
             multiplied: ``(chip, images, out, height, width)``.
+        bias : torch.Tensor, optional
+            ``(out,)``: added to the outputs in the end.
         """
         rows = x.shape[-2] if patches is None else x.shape[-4] * math.prod(patches.places)
         first = [self.vectors[c] for c in chips]
         for c in chips:
             self.vectors[c] += rows
         keys = [self._product_keys[c] for c in chips]
-        products = self._products(chips, keys, first, factors=self._factors(chips, scale), patches=patches)
+        products = self._products(chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches)
         return products(self._weights_of(chips), x)
 
     def _factors(self, chips: list[int], scale: torch.Tensor | None) -> torch.Tensor | None:

@@ -143,7 +143,7 @@ class AnalogConv(AnalogCore):
         patches = self._patches(size)
         rows = [self._row_folded(blocks, image, patches) for blocks in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
-        y = y if self.bias is None else y + self.bias[:, None, None]
+        y = y if self.bias is None or self._adds_bias_on_chips else y + self.bias[:, None, None]
         return y if self.axes == 2 else y[:, :, 0]
 
     def _row_folded(self, blocks: list, image: torch.Tensor, patches: Patches) -> torch.Tensor:
@@ -153,7 +153,8 @@ class AnalogConv(AnalogCore):
             r, scale = self._range_on_chips(block), self._scale(block)
             channels = image[:, block.inputs.start // pixels : block.inputs.stop // pixels]
             driven = Wiring().lines(channels, r)
-            part = self.programmed(block, driven, self._factors_on_chips(scale, r, block), patches)
+            factors, bias = self._factors_on_chips(scale, r, block), self._bias_on_chips(block)
+            part = self.programmed(block, driven, factors, patches=patches, bias=bias)
             total = part if total is None else total + part
         return total
 

@@ -51,7 +51,7 @@ class AnalogCore(LastingLayer):
 
     programmed: Callable[..., torch.Tensor] | None = None
     """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`): of a
-    block, inputs, factors, and for images instead of vectors `engine.chip_ops.Patches`."""
+    block, inputs, factors, and by name ``patches`` for images instead of vectors, ``bias`` to be added."""
 
     def __init__(
         self,
@@ -228,7 +228,15 @@ class AnalogCore(LastingLayer):
         parts = self._inputs(x)
         rows = [self._row(row, parts) for row in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None or self._adds_bias_on_chips else y + self.bias
+
+    @property
+    def _adds_bias_on_chips(self) -> bool:
+        """Whether a programmed network's kernels add the digital bias: nothing comes between it and the product."""
+        return self.programmed is not None and self.watch is None and len(self._spans) == 1
+
+    def _bias_on_chips(self, block: Block) -> torch.Tensor | None:
+        return self.bias[block.rows] if self.bias is not None and self._adds_bias_on_chips else None
 
     def _inputs(self, x: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
         """Return the inputs of each column of tiles by its span; split once, so that one gradient goes back."""
@@ -274,7 +282,8 @@ class AnalogCore(LastingLayer):
         """Return a tile's outputs as a programmed network has them: scales, ranges and bias line are the layer's."""
         wiring = Wiring(self._scale(block), bias_line=block.bias_line)
         r = self._range_on_chips(block)
-        return self.programmed(block, wiring.lines(x, r), self._factors_on_chips(wiring.scale, r, block))
+        scale, bias = self._factors_on_chips(wiring.scale, r, block), self._bias_on_chips(block)
+        return self.programmed(block, wiring.lines(x, r), scale, bias=bias)
 
     def _range_on_chips(self, block: Block) -> torch.Tensor | None:
         return None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)

@@ -37,7 +37,8 @@ struct ChipOps {
   void (*draw)(const DrawJob&, float* to);
   void (*read)(const ReadJob&, float* to);
   void (*unfold)(const Patches&, i64 first, i64 count, float* to);
-  void (*fold)(const float* rows, const float* factors, i64 first, i64 count, i64 outputs, i64 places, float* images);
+  void (*fold)(const float* rows, const float* factors, const float* offsets, i64 first, i64 count, i64 outputs,
+               i64 places, float* images);
 };
 
 void add_chip_ops(const ChipOps&);
