@@ -31,8 +31,8 @@ from engine.nn.grid import Block
 from engine.rng import checked_seed, derive_seed, derive_seeds
 
 _FORMAT = "programmed 1"
-# Numbers that the chips of one pass may have in a layer's product: with more the arrays between layers leave the cache.
-_ROOM = 1 << 21
+# Numbers that the chips of one pass may have in the product of a layer.
+_ROOM = 1 << 25
 # Chips of one pass, by model and shapes of its inputs: found once.
 _AT_ONCE: weakref.WeakKeyDictionary[torch.nn.Module, dict[tuple, int]] = weakref.WeakKeyDictionary()
 
@@ -428,6 +428,6 @@ def _affine(norm: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         shape = (-1, *(1,) * (x.dim() - 2))
-        return torch.addcmul(offset.view(shape), x, factor.view(shape))
+        return (x * factor.view(shape)).add_(offset.view(shape))
 
     return forward
