@@ -87,6 +87,33 @@ def drifted_read(
     return out
 
 
+def combined(g: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
+    """Return the sum of the slices of ``(chip, slices, out, in)`` times a factor each: a read without drift and noise."""
+    return drifted_read(g, g, g, 0.0, 0.0, None, factors)
+
+
+def read_shares(
+    g: torch.Tensor, *, g_max: float, factor: float, exponent: float, least: float, most: float
+) -> torch.Tensor:
+    """Return ``factor / max(|g / g_max|^exponent, least)``, at most ``most``: 1/f noise of devices as a share of g."""
+    if ops.on_gpu(g.device) or g.dtype != torch.float32:
+        return (factor / (g / g_max).abs_().pow_(exponent).clamp_(min=least)).clamp_(max=most)
+    g = g.contiguous()
+    out, numbers = torch.empty_like(g), [g_max, factor, exponent, least, most]
+    ops.run("device_share", g.data_ptr(), g.numel(), numbers, ops.threads_for(g.numel()), out.data_ptr())
+    return out
+
+
+def size_sums(y: torch.Tensor) -> torch.Tensor:
+    """Return the sums of magnitudes of ``(chip, rows, out)`` over the rows: ``(chip, out)`` float64."""
+    if ops.on_gpu(y.device):
+        return torch.linalg.vector_norm(y, 1, dim=1, dtype=torch.float64)
+    y = y.contiguous()
+    sums = torch.empty(y.shape[0], y.shape[2], dtype=torch.float64)
+    ops.run("size_sums", y.data_ptr(), list(y.shape), ops.threads_for(y.numel()), sums.data_ptr())
+    return sums
+
+
 @dataclass(frozen=True)
 class PatchAxis:
     """One axis of a convolution's images; `PatchAxis` of core/patches.h.

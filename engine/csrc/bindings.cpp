@@ -536,6 +536,20 @@ void device_read(const std::array<Address, 3>& arrays, float drift_log, float gr
            mutable_floats(to));
 }
 
+void device_share(Address g, i64 count, const std::array<float, 5>& numbers, int threads, Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  const auto [g_max, factor, exponent, least, most] = numbers;
+  ops.share({floats(g), count, g_max, factor, exponent, least, most, threads}, mutable_floats(to));
+}
+
+// Sums of magnitudes of (chips, rows, count) over the rows, doubles (chips, count).
+void size_sums(Address y, const std::array<i64, 3>& shape, int threads, Address sums) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.sizes(floats(y), shape[0], shape[1], shape[2], threads, reinterpret_cast<double*>(sums));
+}
+
 // Addresses of one activation's arrays, in the order of ProductPhase.
 using PhaseAddresses = std::array<Address, 7>;
 
@@ -705,6 +719,8 @@ PYBIND11_MODULE(_core, m) {
   m.def("mvm", &mvm);
   m.def("mvm_chips", &mvm_chips);
   m.def("keep_freed", &keep_freed);
+  m.def("device_share", &device_share);
+  m.def("size_sums", &size_sums);
   m.def("device_draws", &device_draws);
   m.def("device_read", &device_read);
   m.def("outer", &outer);

@@ -80,7 +80,9 @@ inline InputStatistics statistics(const float* x, i64 n, const PeripheryParams& 
 // The scale of every vector's first round. A scale of zero asks for an output of zero, without a draw.
 inline void scale_input(const Mvm& c, i64 sample) {
   const bool sums = (i32)c.p.noise_management == kAbsMaxNpSum;
-  const InputStatistics s = statistics(c.job.x + sample * c.n, c.n, c.p, sums);
+  const float* x = c.job.x + sample * c.n;
+  const i64 hot = c.job.hot + sample;
+  const InputStatistics s = c.one_hot ? statistics(x + hot, 1, c.p, sums) : statistics(x, c.n, c.p, sums);
   c.job.scale[sample] = input_scale(s, c.p, c.job.average);
   c.job.reduction[sample] = 1.0f;
 }
@@ -126,7 +128,11 @@ inline void to_array(const VectorBlock& b, i64 row) {
   float *z = b.scaled + row * c.n, *dither = b.derived + row * c.n;
   const float divisor = job.scale[sample] * job.reduction[sample];
   const u64 step = c.step(sample);
-  if (is_on(c.p.inp_sto_round) && c.dac.step > 0.0f) {
+  if (c.one_hot) {
+    const i64 hot = job.hot + sample;
+    __builtin_memset(z, 0, 4 * (u64)c.n);
+    convert_all(z + hot, x + hot, 1, divisor, c.dac);
+  } else if (is_on(c.p.inp_sto_round) && c.dac.step > 0.0f) {
     draw_dither(dither, c.n, job.seed, job.streams.input_round, step, b.draws(0));
     convert_dithered(z, x, dither, c.n, divisor, c.dac);
   } else {
@@ -147,13 +153,15 @@ inline void multiply(const Mvm& c, const float* weights, const float* x, float* 
     product(weights, x, y, rows, c.job.in, c.job.out, threads);
 }
 
-// Each vector drives one line: its column of weights for each, with the bits of the whole product.
+// Each vector drives one line: its column of weights for each, with the bits of the whole product. Some outputs at a time, so
+// that their weights stay in the cache.
 inline void pick_columns(const VectorBlock& b, const float* weights, const float* x, float* y) {
   const i64 n = b.c.n, m = b.c.m;
-  for (i64 i = 0; i < m; ++i)
+  for (i64 first = 0; first < m; first += kVec)
     for (i64 k = 0; k < b.rows; ++k) {
       const i64 line = b.c.job.hot + b.active[k];
-      y[k * m + i] = x[k * n + line] * weights[i * n + line];
+      const float driven = x[k * n + line];
+      for (i64 i = first; i < until(first, kVec, m); ++i) y[k * m + i] = driven * weights[i * n + line];
     }
 }
 
