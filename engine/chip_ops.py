@@ -88,7 +88,7 @@ def drifted_read(
 
 
 def combined(g: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
-    """Return the sum of the slices of ``(chip, slices, out, in)`` times a factor each: a read without drift and noise."""
+    """Return the sum of the slices of ``(chip, slices, out, in)`` times a factor each: a noiseless read at once."""
     return drifted_read(g, g, g, 0.0, 0.0, None, factors)
 
 
