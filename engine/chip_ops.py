@@ -14,8 +14,16 @@ from engine.shapes import CPU
 # Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
 _PARTS_EACH = 4
 _LEAST_ROWS = 32
+_PATCHES_AT_ONCE = 64  # unfolded by a thread, so that they stay in its cache
+
+_KEPT_BYTES = 256 << 20  # that the allocator may keep of what is freed
 
 DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what it frees, up to 256 MB: arrays of many chips come and go with every layer."""
+    ops.run("keep_freed", _KEPT_BYTES)
 
 
 def device_draws(
@@ -79,6 +87,81 @@ def drifted_read(
     return out
 
 
+def combined(g: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
+    """Return the sum of the slices of ``(chip, slices, out, in)`` times a factor each: a noiseless read at once."""
+    return drifted_read(g, g, g, 0.0, 0.0, None, factors)
+
+
+def read_shares(
+    g: torch.Tensor, *, g_max: float, factor: float, exponent: float, least: float, most: float
+) -> torch.Tensor:
+    """Return ``factor / max(|g / g_max|^exponent, least)``, at most ``most``: 1/f noise of devices as a share of g."""
+    if ops.on_gpu(g.device) or g.dtype != torch.float32:
+        return (factor / (g / g_max).abs_().pow_(exponent).clamp_(min=least)).clamp_(max=most)
+    g = g.contiguous()
+    out, numbers = torch.empty_like(g), [g_max, factor, exponent, least, most]
+    ops.run("device_share", g.data_ptr(), g.numel(), numbers, ops.threads_for(g.numel()), out.data_ptr())
+    return out
+
+
+def size_sums(y: torch.Tensor) -> torch.Tensor:
+    """Return the sums of magnitudes of ``(chip, rows, out)`` over the rows: ``(chip, out)`` float64."""
+    if ops.on_gpu(y.device):
+        return torch.linalg.vector_norm(y, 1, dim=1, dtype=torch.float64)
+    y = y.contiguous()
+    sums = torch.empty(y.shape[0], y.shape[2], dtype=torch.float64)
+    ops.run("size_sums", y.data_ptr(), list(y.shape), ops.threads_for(y.numel()), sums.data_ptr())
+    return sums
+
+
+@dataclass(frozen=True)
+class PatchAxis:
+    """One axis of a convolution's images; `PatchAxis` of core/patches.h.
+
+    Parameters
+    ----------
+    pixels, kernel, stride, dilation : int
+    before : int
+        Zeros in front of the image.
+    places : int
+        That the kernel visits.
+    """
+
+    pixels: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    places: int
+
+    def packed(self) -> list[int]:
+        """Return the numbers in compiled order."""
+        return [self.pixels, self.kernel, self.stride, self.dilation, self.before, self.places]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Where the vectors of a convolution lie in its images ``(..., channels, height, width)``.
+
+    Parameters
+    ----------
+    down, across : PatchAxis
+    """
+
+    down: PatchAxis
+    across: PatchAxis
+
+    def packed(self, channels: int) -> list[int]:
+        """Return the numbers in compiled order, for images of so many channels."""
+        image = channels * self.down.pixels * self.across.pixels
+        return [channels, image, *self.down.packed(), *self.across.packed()]
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the outputs."""
+        return self.down.places, self.across.places
+
+
 @dataclass
 class ChipProducts:
     """The analog products of one tile on several chips.
@@ -91,10 +174,12 @@ class ChipProducts:
         Each chip's own: of fresh draws, of those made once, number of the first vector.
     average : float
         Running mean of the largest inputs, for the input scaling that uses it.
-    factors : torch.Tensor, optional
-        ``(chip, out)``: what outputs are multiplied by.
+    factors, offsets : torch.Tensor, optional
+        ``(chip, out)`` and ``(out,)``: what outputs are multiplied by, and what is added then.
     one_hot : bool
         The vectors are the identity's rows, each driving one line with 1.
+    patches : Patches, optional
+        x are images whose patches are multiplied; on the CPU only.
     """
 
     params: Sequence[float]
@@ -103,18 +188,24 @@ class ChipProducts:
     first_steps: Sequence[int]
     average: float = 0.0
     factors: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
     one_hot: bool = False
+    patches: Patches | None = None
 
     def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
 
-        The bits are those of one product after another.
+        With patches x is ``(images, channels, height, width)``, with or without chips in front, and the outputs are
+        ``(chip, images, out, height, width)``. The bits are those of one product after another.
         """
+        if self.patches is not None:
+            return self._convolved(weights, x)
         y = torch.empty(len(weights), x.shape[-2], weights.shape[1], device=x.device)
         if ops.on_gpu(x.device):
             for k in range(len(weights)):
                 y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
-            return y if self.factors is None else y.mul_(self.factors[:, None])
+            y = y if self.factors is None else y.mul_(self.factors[:, None])
+            return y if self.offsets is None else y.add_(self.offsets)
         if y.numel():
             self._on_cpu(weights, x, y)
         return y
@@ -124,16 +215,29 @@ class ChipProducts:
             self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
         )
 
+    def _convolved(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        y = torch.empty(len(weights), x.shape[-4], weights.shape[1], *self.patches.places)
+        if y.numel():
+            rows = y[0].numel() // y.shape[2]
+            part = min(_rows_at_once(len(weights), rows), _PATCHES_AT_ONCE)
+            self._run(weights, x, y, rows, x.dim() == 4, part, self.patches.packed(x.shape[-3]))
+        return y
+
     def _on_cpu(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> None:
-        (chips, out, in_), rows = weights.shape, x.shape[-2]
+        rows = x.shape[-2]
+        self._run(weights, x, y, rows, x.dim() == 2, _rows_at_once(len(weights), rows), [])
+
+    def _run(self, weights: torch.Tensor, x: torch.Tensor, y: torch.Tensor, rows: int, shared: bool, part: int,
+             patches: list[int]) -> None:  # fmt: skip
+        chips, out, in_ = weights.shape
         native = ops.run(
             "Product",
             weights.data_ptr(), x.data_ptr(), y.data_ptr(), 0, 0, out, in_, rows, False, list(self.params),
             self.average, 0, 0, 0, ops.threads_for(chips * out * in_ * rows),
         )  # fmt: skip
         seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
-        factors = 0 if self.factors is None else self.factors.data_ptr()
-        of_chips = ops.run("Chips", x.dim() == 2, self.one_hot, *seeds, factors, _rows_at_once(chips, rows))
+        after = [0 if a is None else a.data_ptr() for a in (self.factors, self.offsets)]
+        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, *after, part, patches)
         ops.run("mvm_chips", native, of_chips)
 
 

@@ -67,6 +67,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("use_isa", &use_isa);
   register_tiles(m);
   register_products(m);
+  register_chips(m);
   register_records(m);
   register_random(m);
 }

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
+from engine.chip_ops import Patches, keep_freed_memory
 from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
 from engine.inference import converters
@@ -27,7 +31,10 @@ from engine.nn.grid import Block
 from engine.rng import checked_seed, derive_seed, derive_seeds
 
 _FORMAT = "programmed 1"
-_ROOM = 1 << 27  # numbers that the chips of one pass may have in a layer's product
+# Numbers that the chips of one pass may have in the product of a layer.
+_ROOM = 1 << 25
+# Chips of one pass, by model and shapes of its inputs: found once.
+_AT_ONCE: weakref.WeakKeyDictionary[torch.nn.Module, dict[tuple, int]] = weakref.WeakKeyDictionary()
 
 
 def program(
@@ -140,8 +147,9 @@ class ProgrammedNetwork(torch.nn.Module):
         self.model, self.recipe, self.chips = model, recipe, chips
         self.seed = checked_seed(seed, "program.seed")
         self.batched = True
+        keep_freed_memory()
         self.chips_at_once: int | None = None
-        self._at_once: dict[tuple, int] = {}
+        self._at_once = _AT_ONCE.setdefault(model, {})
         self._largest = 1
         self._warned = False
         self.tiles: dict[tuple[str, int, int], ProgrammedTile] = {}
@@ -274,13 +282,13 @@ class ProgrammedNetwork(torch.nn.Module):
         """Run as many chips at a time as fit: the first one of new shapes tells what each takes."""
         at_once = self.chips_at_once or self._at_once.get(shapes)
         if at_once is not None:
-            return torch.func.vmap(run, chunk_size=at_once)(torch.arange(self.chips))
+            return torch.func.vmap(run, chunk_size=_evenly(self.chips, at_once))(torch.arange(self.chips))
         self._largest = 1
         first = torch.func.vmap(run)(torch.arange(1))
         self._at_once[shapes] = at_once = max(1, _ROOM // self._largest)
         if self.chips == 1:
             return first
-        others = torch.func.vmap(run, chunk_size=at_once)(torch.arange(1, self.chips))
+        others = torch.func.vmap(run, chunk_size=_evenly(self.chips - 1, at_once))(torch.arange(1, self.chips))
         return tree_map(lambda *parts: torch.cat(parts), first, others)
 
     def note(self, numbers: int) -> None:
@@ -306,14 +314,19 @@ class ProgrammedNetwork(torch.nn.Module):
         layers = analog_layers(self.model)
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
+        norms = [m for m in modes if isinstance(m, _BatchNorm) and m.running_mean is not None]
         for name, layer in layers.items():
             layer.programmed = _Layer(self, name)
+        for norm in norms:  # torch's own is slow over an axis of chips
+            norm.forward = _affine(norm)
         try:
             yield
         finally:
             self._chip = None
             for layer in layers.values():
                 layer.programmed = None
+            for norm in norms:
+                del norm.forward
             for module, mode in modes.items():
                 module.training = mode
 
@@ -362,6 +375,12 @@ def _shapes(tree: Any) -> tuple:
     return tuple(tuple(leaf.shape) for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
 
 
+def _evenly(chips: int, most: int) -> int:
+    """Return how many chips of a pass make equal passes, each of so many at most."""
+    passes = -(-chips // most)
+    return -(-chips // passes)
+
+
 def _is_vmaps(problem: Exception) -> bool:
     return "vmap" in str(problem).lower() or "batching rule" in str(problem).lower()
 
@@ -372,25 +391,43 @@ class _Layer:
     def __init__(self, network: ProgrammedNetwork, name: str):
         self._network, self._name = network, name
 
-    def __call__(self, block: Block, x: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    def __call__(
+        self, block: Block, x: torch.Tensor, scale: torch.Tensor | None, *,
+        patches: Patches | None = None, bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:  # fmt: skip
         network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
-        network.note(x.numel() + len(x) * len(tile.wanted))
-        return _ChipProduct.apply(x, network._chip, tile, scale)
+        vectors = len(x) if patches is None else len(x) * math.prod(patches.places)
+        network.note(x.numel() + vectors * len(tile.wanted))
+        return _ChipProduct.apply(x, network._chip, tile, scale, patches, bias)
 
 
 class _ChipProduct(torch.autograd.Function):
     """The product of one tile on the chip, or on all chips at once under vmap."""
 
     @staticmethod
-    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale) -> torch.Tensor:
-        return tile.product(x.contiguous(), [int(chip)], scale)[0]
+    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias) -> torch.Tensor:
+        return tile.product(x.contiguous(), [int(chip)], scale, patches, bias)[0]
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         """Keep nothing: there is no way back."""
 
     @staticmethod
-    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale):
+    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias):
         if in_dims[0] is not None:
             x = x.movedim(in_dims[0], 0)
-        return tile.product(x.contiguous(), chip.tolist(), scale), 0
+        return tile.product(x.contiguous(), chip.tolist(), scale, patches, bias), 0
+
+
+def _affine(norm: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a batch normalisation by its running statistics as one factor and one offset of each channel."""
+    factor = torch.rsqrt(norm.running_var + norm.eps)
+    factor = factor if norm.weight is None else factor * norm.weight
+    offset = -norm.running_mean * factor
+    offset = offset if norm.bias is None else offset + norm.bias
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *(1,) * (x.dim() - 2))
+        return (x * factor.view(shape)).add_(offset.view(shape))
+
+    return forward

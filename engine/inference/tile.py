@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +87,9 @@ class ProgrammedTile:
         """Take the weights as they were programmed, without read noise."""
         held = self.state["programmed"]
         held = self.stuck.applied(held) if self.stuck is not None else held
-        self.weights = self.recipe.converter.to_weights(held, self.read_scale).contiguous()
+        converter, scale = self.recipe.converter, self.read_scale
+        factors = converter.factors(scale)
+        self.weights = converter.to_weights(held, scale) if factors is None else chip_ops.combined(held, factors)
 
     def drift_to(self, t: float, read_id: int = 0) -> None:
         """Read all devices at time t (s) and compensate; always from what was programmed, in any order of times."""
@@ -145,7 +148,10 @@ class ProgrammedTile:
 
     # -- products ----------------------------------------------------------------------------------------------
 
-    def product(self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None) -> torch.Tensor:
+    def product(
+        self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None,
+        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:  # fmt: skip
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
         Parameters
@@ -156,13 +162,21 @@ class ProgrammedTile:
             Which.
         scale : torch.Tensor, optional
             ``(out,)``: digital factors on the outputs.
+        patches : Patches, optional
+            x are images ``(images, channels, height, width)``, with or without chips in front, whose patches are
+            multiplied: ``(chip, images, out, height, width)``.
+        bias : torch.Tensor, optional
+            ``(out,)``: added to the outputs in the end.
         """
-        rows = x.shape[-2]
+        rows = x.shape[-2] if patches is None else x.shape[-4] * math.prod(patches.places)
         first = [self.vectors[c] for c in chips]
         for c in chips:
             self.vectors[c] += rows
         keys = [self._product_keys[c] for c in chips]
-        return self._products(chips, keys, first, factors=self._factors(chips, scale))(self._weights_of(chips), x)
+        products = self._products(
+            chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches
+        )
+        return products(self._weights_of(chips), x)
 
     def _factors(self, chips: list[int], scale: torch.Tensor | None) -> torch.Tensor | None:
         """Return what outputs are multiplied by, ``(chip, out)``: compensation and digital scales."""
@@ -173,7 +187,9 @@ class ProgrammedTile:
         return (alpha if scale is None else alpha * scale).expand(len(chips), len(self.wanted)).contiguous()
 
     def _weights_of(self, chips: list[int]) -> torch.Tensor:
-        return self.weights if len(chips) == len(self.weights) else self.weights[chips]
+        first, count = chips[0], len(chips)
+        together = chips == list(range(first, first + count))  # a view: weights of a large tile are not copied
+        return self.weights[first : first + count] if together else self.weights[chips]
 
     def _products(self, chips: list[int], keys: list[int], first: list[int], **others) -> chip_ops.ChipProducts:
         lines = [self._line_keys[c] for c in chips]
@@ -212,8 +228,13 @@ class TileReadout:
         """Return mean magnitudes ``(chip,)`` or ``(chip, out)``, float64."""
         tile = self._tile
         if ideal:
-            return _mean(tile.weights, 2, per_output)
-        return sum(_mean(self._read(k), 1, per_output) for k in range(repeats)) / repeats
+            return _mean(tile.weights, per_output)
+        return sum(self._mean_size(self._read(k), per_output) for k in range(repeats)) / repeats
+
+    @staticmethod
+    def _mean_size(y: torch.Tensor, per_output: bool) -> torch.Tensor:
+        outputs = chip_ops.size_sums(y) / y.shape[1]
+        return outputs if per_output else outputs.mean(1)
 
     def _read(self, repeat: int) -> torch.Tensor:
         """Return outputs ``(chip, in, out)`` for each input line driven alone."""
@@ -225,10 +246,10 @@ class TileReadout:
 
     def wanted(self, *, per_output: bool) -> torch.Tensor:
         """Return the exact reading of the weights that were to be programmed, ``(1,)`` or ``(1, out)``."""
-        return _mean(self._tile.wanted[None], 2, per_output)
+        return _mean(self._tile.wanted[None], per_output)
 
 
-def _mean(values: torch.Tensor, inputs: int, per_output: bool) -> torch.Tensor:
-    """Return the mean magnitude over the axis of inputs, or over inputs and outputs, of ``(chip, ., .)``, float64."""
-    outputs = torch.linalg.vector_norm(values, 1, dim=inputs, dtype=torch.float64) / values.shape[inputs]
+def _mean(weights: torch.Tensor, per_output: bool) -> torch.Tensor:
+    """Return the mean magnitude over inputs, or over inputs and outputs, of ``(chip, out, in)``, float64."""
+    outputs = torch.linalg.vector_norm(weights, 1, dim=2, dtype=torch.float64) / weights.shape[2]
     return outputs if per_output else outputs.mean(1)

@@ -9,8 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn import functional
 
+from engine.chip_ops import PatchAxis, Patches
 from engine.errors import ParameterError, ShapeError, near_miss, say
 from engine.nn.core import AnalogCore
+from engine.nn.weight import Wiring
+from engine.shapes import CPU
 from engine.tiles import TileConfig
 
 Size = int | tuple[int, ...]
@@ -117,11 +120,52 @@ class AnalogConv(AnalogCore):
         """Return ``(batch, out_channels, ...)`` for ``(batch, in_channels, ...)`` float32, or both without batch."""
         if x.dim() == self.axes + 1:
             return self.forward(x[None])[0]
+        if self._folds_on_chips(x):
+            return self._on_chips_folded(x)
         patches = self.unfolded(x)
         together = self._samples_together(patches)
         if together >= len(patches):
             return self._convolved(patches)
         return torch.cat([self._convolved(part) for part in patches.split(together)])
+
+    def _folds_on_chips(self, x: torch.Tensor) -> bool:
+        """Whether a programmed network's kernels unfold the images themselves: whole channels on each tile."""
+        pixels = math.prod(self.kernel_size)
+        whole = not any(b.bias_line or b.inputs.start % pixels or b.inputs.stop % pixels for b in self._blocks.values())
+        return self.programmed is not None and self.watch is None and self.axes <= 2 and whole and x.device == CPU
+
+    def _on_chips_folded(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs on chips without unfolded inputs, with the same bits."""
+        self._check_input(x)
+        if self.padding_mode != "zeros":
+            x = self._padded(x)
+        size, image = x.shape[2:], x if self.axes == 2 else x[:, :, None]
+        patches = self._patches(size)
+        rows = [self._row_folded(blocks, image, patches) for blocks in self._rows]
+        y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+        y = y if self.bias is None or self._adds_bias_on_chips else y + self.bias[:, None, None]
+        return y if self.axes == 2 else y[:, :, 0]
+
+    def _row_folded(self, blocks: list, image: torch.Tensor, patches: Patches) -> torch.Tensor:
+        """Return the outputs of one row of tiles, ``(batch, out, height, width)``."""
+        total, pixels = None, math.prod(self.kernel_size)
+        for _, block in blocks:
+            r, scale = self._range_on_chips(block), self._scale(block)
+            channels = image[:, block.inputs.start // pixels : block.inputs.stop // pixels]
+            driven = Wiring().lines(channels, r)
+            factors, bias = self._factors_on_chips(scale, r, block), self._bias_on_chips(block)
+            part = self.programmed(block, driven, factors, patches=patches, bias=bias)
+            total = part if total is None else total + part
+        return total
+
+    def _patches(self, size: torch.Size) -> Patches:
+        """Return where patches lie in images of so many pixels, already padded unless with zeros."""
+        zeros, axes = self.padding_mode == "zeros", []
+        for k, pixels in enumerate(size):
+            before, behind = self._edge_pairs[k] if zeros else (0, 0)
+            places = (before + pixels + behind - self._reach()[k]) // self.stride[k] + 1
+            axes.append(PatchAxis(pixels, self.kernel_size[k], self.stride[k], self.dilation[k], before, places))
+        return Patches(*([PatchAxis(1, 1, 1, 1, 0, 1), *axes][-2:]))
 
     def _convolved(self, patches: torch.Tensor) -> torch.Tensor:
         batch, places = patches.shape[0], patches.shape[1 : 1 + self.axes]
@@ -143,14 +187,18 @@ class AnalogConv(AnalogCore):
             Another number of axes or channels, or an input smaller than the kernel.
         """
         self._check_input(x)
-        if any(p != (0, 0) for p in self._edge_pairs):
-            flat = [edge for pair in reversed(self._edge_pairs) for edge in pair]
-            x = functional.pad(x, flat, mode="constant" if self.padding_mode == "zeros" else self.padding_mode)
+        x = self._padded(x)
         for axis, reach in enumerate(self._reach()):
             x = x.unfold(2 + axis, reach, self.stride[axis])
             if self.dilation[axis] > 1:
                 x = x[..., :: self.dilation[axis]]
         return x.movedim(1, 1 + self.axes)
+
+    def _padded(self, x: torch.Tensor) -> torch.Tensor:
+        if all(p == (0, 0) for p in self._edge_pairs):
+            return x
+        flat = [edge for pair in reversed(self._edge_pairs) for edge in pair]
+        return functional.pad(x, flat, mode="constant" if self.padding_mode == "zeros" else self.padding_mode)
 
     def _reach(self) -> list[int]:
         """Return how many pixels a kernel spans along each axis."""

@@ -49,8 +49,9 @@ class AnalogCore(LastingLayer):
     watch: Callable[[AnalogCore, Block, torch.Tensor], None] | None = None
     """While set, products are exact and this is shown the inputs of every tile (`engine.nn.calibrate`)."""
 
-    programmed: Callable[[Block, torch.Tensor, torch.Tensor | None], torch.Tensor] | None = None
-    """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`)."""
+    programmed: Callable[..., torch.Tensor] | None = None
+    """While set, it makes the products of a block's tile, times a factor for each output (`engine.inference`): of a
+    block, inputs, factors, and by name ``patches`` for images instead of vectors, ``bias`` to be added."""
 
     def __init__(
         self,
@@ -229,7 +230,15 @@ class AnalogCore(LastingLayer):
         parts = self._inputs(x)
         rows = [self._row(row, parts) for row in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None or self._adds_bias_on_chips else y + self.bias
+
+    @property
+    def _adds_bias_on_chips(self) -> bool:
+        """Whether a programmed network's kernels add the digital bias: nothing comes between it and the product."""
+        return self.programmed is not None and self.watch is None and len(self._spans) == 1
+
+    def _bias_on_chips(self, block: Block) -> torch.Tensor | None:
+        return self.bias[block.rows] if self.bias is not None and self._adds_bias_on_chips else None
 
     def _inputs(self, x: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
         """Return the inputs of each column of tiles by its span; split once, so that one gradient goes back."""
@@ -274,10 +283,16 @@ class AnalogCore(LastingLayer):
     def _on_chips(self, block: Block, x: torch.Tensor) -> torch.Tensor:
         """Return a tile's outputs as a programmed network has them: scales, ranges and bias line are the layer's."""
         wiring = Wiring(self._scale(block), bias_line=block.bias_line)
-        r = None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
-        factors = [f for f in (wiring.scale, r, self._learned(block)) if f is not None]
-        scale = math.prod(factors[1:], start=factors[0]) if factors else None
-        return self.programmed(block, wiring.lines(x, r), scale)
+        r = self._range_on_chips(block)
+        scale, bias = self._factors_on_chips(wiring.scale, r, block), self._bias_on_chips(block)
+        return self.programmed(block, wiring.lines(x, r), scale, bias=bias)
+
+    def _range_on_chips(self, block: Block) -> torch.Tensor | None:
+        return None if self.input_range is None else self.input_range[block.row, block.column].clamp(min=SMALLEST)
+
+    def _factors_on_chips(self, scale, r: torch.Tensor | None, block: Block) -> torch.Tensor | None:
+        factors = [f for f in (scale, r, self._learned(block)) if f is not None]
+        return math.prod(factors[1:], start=factors[0]) if factors else None
 
     def _range(self, block: Block, x: torch.Tensor) -> tuple[torch.Tensor | None, InputRangeParameters | None]:
         """Return a tile's input range, estimated with the batch at hand, and how it is trained after that."""

@@ -188,9 +188,7 @@ class TileProduct(torch.autograd.Function):
         return g.masked_fill(x.abs() > r, 0.0), g_weight, g_range, None
 
 
-def _forward(
-    tile: Tile, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None
-) -> torch.Tensor:
+def _forward(tile: Tile, v: torch.Tensor, weights: torch.Tensor | None, clipped: torch.Tensor | None) -> torch.Tensor:
     """Return a tile's products with its weights, with others, or with others for each vector; fill the flags."""
     if weights is None or weights.dim() == 2:
         return tile.forward(v, weights, clipped=clipped)

@@ -23,6 +23,7 @@ using namespace ohm_ops;
 using Address = std::uintptr_t;
 
 // Each file adds its own part of the module.
+void register_chips(py::module_& m);
 void register_products(py::module_& m);
 void register_random(py::module_& m);
 void register_records(py::module_& m);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done to all devices of a tile on several chips at once, one chip after another in memory.
 #pragma once
-#include "core/macros.h"
+#include "core/patches.h"
 
 namespace ohm_ops {
 
@@ -32,10 +32,23 @@ struct ReadJob {
   int threads;
 };
 
+// What devices programmed to g have of 1/f noise, as a share of g: factor / max(|g / g_max|^exponent, least), at most `most`.
+struct ShareJob {
+  const float* g;
+  i64 count;
+  float g_max, factor, exponent, least, most;
+  int threads;
+};
+
 struct ChipOps {
   const char* isa;
   void (*draw)(const DrawJob&, float* to);
   void (*read)(const ReadJob&, float* to);
+  void (*share)(const ShareJob&, float* to);
+  void (*sizes)(const float* y, i64 chips, i64 rows, i64 count, int threads, double* sums);  // of (chips, rows, count)
+  void (*unfold)(const Patches&, i64 first, i64 count, float* to);
+  void (*fold)(const float* rows, const float* factors, const float* offsets, i64 first, i64 count, i64 outputs,
+               i64 places, float* images);
 };
 
 void add_chip_ops(const ChipOps&);

@@ -49,6 +49,23 @@ OHM_HD float fused(float a, float b, float c) {
 #endif
 #endif
 
+// Division by one number many times, with the bits of a division where numbers are neither huge nor tiny: twice what is
+// left over corrects the product with the reciprocal, the second time exactly (Markstein, IBM J. Res. Dev. 34, 1990).
+struct Divisor {
+  float by, reciprocal;
+  OHM_HD explicit Divisor(float by) : by(by), reciprocal(1.0f / by) {}
+  OHM_HD static bool fits(float by) { return by > 1e-15f && by < 1e15f; }
+  OHM_HD float quotient(float v) const {
+#if defined(__FMA__)
+    float q = v * reciprocal;
+    q = fused(fused(-q, by, v), reciprocal, q);
+    return fused(fused(-q, by, v), reciprocal, q);
+#else
+    return v / by;
+#endif
+  }
+};
+
 OHM_HD float smaller(float a, float b) { return a < b ? a : b; }
 OHM_HD float larger(float a, float b) { return a > b ? a : b; }
 OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }

@@ -9,6 +9,7 @@ namespace OHM_NS {
 
 using ohm_ops::DrawJob;
 using ohm_ops::ReadJob;
+using ohm_ops::ShareJob;
 
 // Calls use(chip, block of crosspoints) for all of them, chips side by side.
 template <class Use>
@@ -80,6 +81,29 @@ inline void read_devices(const ReadJob& job, float* to) {
       if (job.combine) add_lanes(to + chip * job.count + b.first, g, job.combine[slice], b.used, slice == 0);
     }
   });
+}
+
+inline void read_shares(const ShareJob& job, float* to) {
+  for_each_block(1, job.count, job.threads, [&](i64, const Block& b) {
+    const float* g = job.g + b.first;
+    for (int l = 0; l < b.used; ++l) {
+      const float power = power_of(magnitude(g[l] / job.g_max), job.exponent);
+      to[b.first + l] = smaller(job.factor / larger(power, job.least), job.most);
+    }
+  });
+}
+
+// Sums of magnitudes over the rows, in double precision and in order.
+inline void sum_sizes(const float* y, i64 chips, i64 rows, i64 count, int threads, double* sums) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (i64 chip = 0; chip < chips; ++chip) {
+    double* to = sums + chip * count;
+    for (i64 i = 0; i < count; ++i) to[i] = 0.0;
+    for (i64 row = 0; row < rows; ++row) {
+      const float* from = y + (chip * rows + row) * count;
+      for (i64 i = 0; i < count; ++i) to[i] += (double)magnitude(from[i]);
+    }
+  }
 }
 
 }  // namespace OHM_NS

@@ -112,6 +112,22 @@ inline __attribute__((noinline)) void philox_rows(u32* words, int stride, int co
 #endif
 }
 
+// Words of calls that differ in element and step; `last` is each one's last_counter.
+inline __attribute__((noinline)) void philox_calls(u32* words, int stride, int count, const RoundKeys& keys,
+                                                   const u32* element, const u32* step, const u32* last, u32 block) {
+#if defined(__AVX2__)
+  const Wide c0 = Wide::all(block);
+  for (int l = 0; l < count; l += Wide::lanes)
+    store_words<kRounds>(words + l, stride, {c0, Wide::load(element + l), Wide::load(step + l), Wide::load(last + l)},
+                         keys);
+#else
+  for (int l = 0; l < count; ++l) {
+    Words w = philox<kRounds>(keys.seed, block, element[l], step[l], last[l]);
+    for (int k = 0; k < 4; ++k) words[k * stride + l] = w.v[k];
+  }
+#endif
+}
+
 // The same with rows one after another.
 template <int rounds = kRounds>
 inline void philox_lanes(u32* words, int count, u64 seed, u32 stream, u64 step, const u32* element, u32 block) {

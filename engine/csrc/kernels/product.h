@@ -9,31 +9,20 @@
 
 namespace OHM_NS {
 
-// A register of the widest kind there is, and patches that keep the sums in registers: two thirds to three quarters of
-// them, as the factors need some too.
+// Patches that keep the sums in registers: two thirds to three quarters of them, as the factors need some too.
 #if defined(__AVX512F__)
-constexpr i64 kRegister = 16;
-constexpr int kDotSamples = 4, kDotOutputs = 6;
+constexpr int kDotSamples = 4, kDotOutputs = 4;
 constexpr int kRowSamples = 6, kRowRegisters = 4;
 #elif defined(__AVX2__)
-constexpr i64 kRegister = 8;
 constexpr int kDotSamples = 2, kDotOutputs = 3;
 constexpr int kRowSamples = 4, kRowRegisters = 3;
 #else
-constexpr i64 kRegister = 4;
 constexpr int kDotSamples = 1, kDotOutputs = 3;
 constexpr int kRowSamples = 4, kRowRegisters = 3;
 #endif
-typedef float Register __attribute__((vector_size(4 * kRegister)));
 constexpr i64 kParts = kVec / kRegister;  // registers of one output's partial sums
-constexpr i64 kSampleBlock = 32;          // samples and outputs that a thread takes at a time
+constexpr i64 kSampleBlock = 16;          // samples and outputs that a thread takes at a time; they stay in the first cache
 constexpr i64 kOutputBlock = 48;
-
-inline Register load_register(const float* from) {
-  Register v;
-  __builtin_memcpy(&v, from, sizeof v);
-  return v;
-}
 
 // The halves are added to each other until one number is left.
 #if defined(__AVX2__)
@@ -58,9 +47,74 @@ inline float sum_of(const Register* v) {
 }
 #endif
 
+#if defined(__AVX512F__)
+// Sixteen sums in one register: the additions of sum_of, for several registers side by side. Number 4 c + r of `v` goes
+// to place 4 r + c.
+inline __m512 sums_of(const Register (&v)[16]) {
+  __m512 four[8], two[4], one[2];
+  for (int k = 0; k < 8; ++k) {
+    const __m512 a = (__m512)v[2 * k], b = (__m512)v[2 * k + 1];
+    four[k] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  }
+  for (int k = 0; k < 4; ++k)
+    two[k] = _mm512_add_ps(_mm512_shuffle_f32x4(four[2 * k], four[2 * k + 1], 0x88),
+                           _mm512_shuffle_f32x4(four[2 * k], four[2 * k + 1], 0xdd));
+  for (int k = 0; k < 2; ++k)
+    one[k] = _mm512_add_ps(_mm512_shuffle_ps(two[2 * k], two[2 * k + 1], 0x44),
+                           _mm512_shuffle_ps(two[2 * k], two[2 * k + 1], 0xee));
+  return _mm512_add_ps(_mm512_shuffle_ps(one[0], one[1], 0x88), _mm512_shuffle_ps(one[0], one[1], 0xdd));
+}
+
+// Adds x[r, k] w[c, k] to place 4 r + c, for the last inputs, which fill no register.
+inline __m512 with_rest(__m512 total, const float* w, const float* x, i64 first, i64 in) {
+  const __m512i rows = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  for (i64 k = first; k < in; ++k) {
+    const __m128 four = _mm_set_ps(x[3 * in + k], x[2 * in + k], x[in + k], x[k]);
+    const __m128 across = _mm_set_ps(w[3 * in + k], w[2 * in + k], w[in + k], w[k]);
+    const __m512 factor = _mm512_permutexvar_ps(rows, _mm512_castps128_ps512(four));
+    total = _mm512_add_ps(total, _mm512_mul_ps(factor, _mm512_broadcast_f32x4(across)));
+  }
+  return total;
+}
+
+// The first products begin the sums. Sums that begin at zero differ from these at most in a zero's sign, which a zero added
+// at the end puts right.
+template <bool first>
+inline __attribute__((always_inline)) void square_step(Register (&sum)[16], const float* w, const float* x, i64 in) {
+  Register factor[4];
+  for (int r = 0; r < 4; ++r) factor[r] = load_register(x + r * in);
+  for (int c = 0; c < 4; ++c) {
+    const Register weight = load_register(w + c * in);
+    for (int r = 0; r < 4; ++r) sum[4 * c + r] = first ? factor[r] * weight : sum[4 * c + r] + factor[r] * weight;
+  }
+}
+
+// Four samples and four outputs.
+inline void dot_square(const float* w, const float* x, float* y, i64 in, i64 out) {
+  Register sum[16];
+  i64 j = kVec;
+  if (in < kVec)
+    for (Register& s : sum) s = Register{}, j = 0;
+  else
+    square_step<true>(sum, w, x, in);
+  for (; j + kVec <= in; j += kVec) square_step<false>(sum, w + j, x + j, in);
+  const __m512 total = _mm512_add_ps(with_rest(sums_of(sum), w, x, j, in), _mm512_setzero_ps());
+  _mm_storeu_ps(y, _mm512_castps512_ps128(total));
+  _mm_storeu_ps(y + out, _mm512_extractf32x4_ps(total, 1));
+  _mm_storeu_ps(y + 2 * out, _mm512_extractf32x4_ps(total, 2));
+  _mm_storeu_ps(y + 3 * out, _mm512_extractf32x4_ps(total, 3));
+}
+#endif
+
 // y[s, i] = sum_j x[s, j] W[i, j] for R samples and C outputs.
 template <int R, int C>
 inline void dot_patch(const float* w, const float* x, float* y, i64 in, i64 out) {
+#if defined(__AVX512F__)
+  if constexpr (R == 4 && C == 4) {
+    dot_square(w, x, y, in, out);
+    return;
+  }
+#endif
   Register sum[R][C][kParts] = {};
   i64 j = 0;
   for (; j + kVec <= in; j += kVec)

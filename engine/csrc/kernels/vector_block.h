@@ -69,7 +69,7 @@ inline void each_row(const VectorBlock& b, Body body) {
 
 inline InputStatistics statistics(const float* x, i64 n, const PeripheryParams& p, bool sums) {
   InputStatistics s{0.0f, 0.0f, 0.0f, 0.0f};
-  s.absolute = largest_of(n, [&](i64 j) { return magnitude(x[j]); });
+  s.absolute = largest_size(x, n);
   if ((i32)p.noise_management == kMax) s.largest = largest_of(n, [&](i64 j) { return x[j]; });
   if (!sums) return s;
   s.positive = total_of(n, [&](i64 j) { return larger(x[j], 0.0f); });
@@ -80,7 +80,9 @@ inline InputStatistics statistics(const float* x, i64 n, const PeripheryParams& 
 // The scale of every vector's first round. A scale of zero asks for an output of zero, without a draw.
 inline void scale_input(const Mvm& c, i64 sample) {
   const bool sums = (i32)c.p.noise_management == kAbsMaxNpSum;
-  const InputStatistics s = statistics(c.job.x + sample * c.n, c.n, c.p, sums);
+  const float* x = c.job.x + sample * c.n;
+  const i64 hot = c.job.hot + sample;
+  const InputStatistics s = c.one_hot ? statistics(x + hot, 1, c.p, sums) : statistics(x, c.n, c.p, sums);
   c.job.scale[sample] = input_scale(s, c.p, c.job.average);
   c.job.reduction[sample] = 1.0f;
 }
@@ -96,7 +98,17 @@ inline void rescale(const VectorBlock& b, i64 sample) {
 
 // Converters are taken by value: a loop over what they convert must not look them up in memory each time.
 inline void convert_all(float* z, const float* x, i64 n, float divisor, Converter dac) {
-  for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac);
+  if (dac.codes <= 0.0f || dac.codes > 65536.0f || dac.bound != 1.0f || !Divisor::fits(divisor)) {
+    for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac);
+    return;
+  }
+  // The same for a bound of 1: what lies far beyond it needs no quotient, and no code is too large to be rounded.
+  const Divisor by(divisor);
+  const float unit = unit_of(dac), most = 2.0f * divisor, codes = dac.codes, shift = 12582912.0f;
+  for (i64 j = 0; j < n; ++j) {
+    const float code = (by.quotient(clamped(x[j], -most, most)) * codes + shift) - shift;
+    z[j] = clamped(code * unit, -1.0f, 1.0f);
+  }
 }
 
 inline void convert_dithered(float* z, const float* x, const float* dither, i64 n, float divisor, Converter dac) {
@@ -116,7 +128,11 @@ inline void to_array(const VectorBlock& b, i64 row) {
   float *z = b.scaled + row * c.n, *dither = b.derived + row * c.n;
   const float divisor = job.scale[sample] * job.reduction[sample];
   const u64 step = c.step(sample);
-  if (is_on(c.p.inp_sto_round) && c.dac.step > 0.0f) {
+  if (c.one_hot) {
+    const i64 hot = job.hot + sample;
+    __builtin_memset(z, 0, 4 * (u64)c.n);
+    convert_all(z + hot, x + hot, 1, divisor, c.dac);
+  } else if (is_on(c.p.inp_sto_round) && c.dac.step > 0.0f) {
     draw_dither(dither, c.n, job.seed, job.streams.input_round, step, b.draws(0));
     convert_dithered(z, x, dither, c.n, divisor, c.dac);
   } else {
@@ -137,13 +153,15 @@ inline void multiply(const Mvm& c, const float* weights, const float* x, float* 
     product(weights, x, y, rows, c.job.in, c.job.out, threads);
 }
 
-// Each vector drives one line: its column of weights for each, with the bits of the whole product.
+// Each vector drives one line: its column of weights for each, with the bits of the whole product. Some outputs at a time, so
+// that their weights stay in the cache.
 inline void pick_columns(const VectorBlock& b, const float* weights, const float* x, float* y) {
   const i64 n = b.c.n, m = b.c.m;
-  for (i64 i = 0; i < m; ++i)
+  for (i64 first = 0; first < m; first += kVec)
     for (i64 k = 0; k < b.rows; ++k) {
       const i64 line = b.c.job.hot + b.active[k];
-      y[k * m + i] = x[k * n + line] * weights[i * n + line];
+      const float driven = x[k * n + line];
+      for (i64 i = first; i < until(first, kVec, m); ++i) y[k * m + i] = driven * weights[i * n + line];
     }
 }
 
@@ -212,14 +230,19 @@ inline void mark_clipped(u8* flags, const float* size, i64 m, Converter adc) {
   for (i64 i = 0; i < m; ++i) flags[i] |= (u8)clip_flags(size[i], adc);
 }
 
-// Outputs at the ADC, in loops that vectorise. True where one went beyond the bound: the largest tells for all.
-inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, u8* flags) {
+// Sizes become what is read out, in a loop that vectorises.
+inline void values_of(float* u, i64 m, Converter adc) {
   const float unit = unit_of(adc), bound = adc.bound;
-  bool beyond = is_beyond(largest_of(m, [&](i64 i) { return magnitude(u[i]); }), adc, false);
-  if (beyond && flags) mark_clipped(flags, u, m, adc);
-  if (beyond && !negative_too) beyond = is_beyond(largest_of(m, [&](i64 i) { return u[i]; }), adc, false);
   if (bound > 0.0f)
     for (i64 i = 0; i < m; ++i) u[i] = clamped(u[i] * unit, -bound, bound);
+}
+
+// The outputs of one vector at the ADC. True where one went beyond the bound: the largest tells for all.
+inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, u8* flags) {
+  bool beyond = is_beyond(largest_size(u, m), adc, false);
+  if (beyond && flags) mark_clipped(flags, u, m, adc);
+  if (beyond && !negative_too) beyond = is_beyond(largest_of(m, [&](i64 i) { return u[i]; }), adc, false);
+  values_of(u, m, adc);
   return beyond;
 }
 
@@ -231,41 +254,70 @@ inline void size_dithered(float* u, const float* dither, i64 m, Converter adc) {
   for (i64 i = 0; i < m; ++i) u[i] = size_of(u[i], adc, dither[i]);
 }
 
-inline void add_output_noise(const VectorBlock& b, float* u, u64 step, int phase) {
+// What follows is done to vectors `first` .. `first + rows - 1` of the block, whose outputs start at `u`.
+
+inline void add_output_noise(const VectorBlock& b, float* u, i64 first, i64 rows, int phase) {
   const MvmJob& job = b.c.job;
-  const float* noise = job.lines + 2 * b.c.m;
-  if (b.c.p.out_noise_std <= 0.0f) {
-    add_normals(u, b.c.m, b.c.p.out_noise, job.seed, job.streams.output, step, b.draws(phase));
-    return;
-  }
-  with_normals(b.c.m, job.seed, job.streams.output, step, b.draws(phase), [&](const float* xi, i64 first, i64 width) {
-    for (i64 k = 0; k < width; ++k) u[first + k] += noise[first + k] * xi[k];
-  });
+  const float *noise = job.lines + 2 * b.c.m, scale = b.c.p.out_noise;
+  const i64 m = b.c.m;
+  auto step_of = [&](i64 k) { return b.c.step(b.active[first + k]); };
+  auto with = [&](auto use) { with_normals_of(rows, m, job.seed, job.streams.output, step_of, b.draws(phase), use); };
+  if (b.c.p.out_noise_std > 0.0f)
+    with([&](const float* xi, i64 k, i64 line, i64 width) {
+      float* v = u + k * m + line;
+      for (i64 i = 0; i < width; ++i) v[i] += noise[line + i] * xi[i];
+    });
+  else if (scale != 0.0f)
+    with([&](const float* xi, i64 k, i64 line, i64 width) {
+      float* v = u + k * m + line;
+      for (i64 i = 0; i < width; ++i) v[i] += scale * xi[i];
+    });
 }
 
-// From sums to the digital output, in units of the scaled input; true where an output went beyond the bound.
-inline bool from_array(const VectorBlock& b, float* u, i64 row, int phase) {
+inline void to_codes(const VectorBlock& b, float* u, i64 first, i64 rows, int phase) {
   const Mvm& c = b.c;
-  const MvmJob& job = c.job;
-  const float* bend = job.lines + c.m;
-  const i64 sample = b.active[row];
-  const u64 step = c.step(sample);
-  if (c.nonlinear)
-    for (i64 i = 0; i < c.m; ++i) u[i] = bent(u[i], c.lines ? bend[i] : 0.0f, c.kappa);
-  skew_all(u, c.m, c.p.out_asymmetry);
-  add_output_noise(b, u, step, phase);
-  if (is_on(c.p.out_sto_round) && c.adc.step > 0.0f) {
-    float* dither = b.weighted + row * c.m;
-    draw_dither(dither, c.m, job.seed, job.streams.output_round, step, b.draws(phase));
-    size_dithered(u, dither, c.m, c.adc);
-  } else {
-    size_all(u, c.m, c.adc);
+  if (!is_on(c.p.out_sto_round) || c.adc.step <= 0.0f) {
+    size_all(u, rows * c.m, c.adc);
+    return;
   }
-  return read_all(u, c.m, c.adc, is_on(c.p.bm_test_negative_bound), job.clipped ? job.clipped + sample * c.m : nullptr);
+  for (i64 k = 0; k < rows; ++k) {
+    float* dither = b.weighted + (first + k) * c.m;
+    draw_dither(dither, c.m, c.job.seed, c.job.streams.output_round, c.step(b.active[first + k]), b.draws(phase));
+    size_dithered(u + k * c.m, dither, c.m, c.adc);
+  }
+}
+
+// Where no output of any vector is beyond the bound, all are read at once.
+inline void read_rows(const VectorBlock& b, float* u, i64 first, i64 rows) {
+  const Mvm& c = b.c;
+  const i64 m = c.m;
+  if (!is_beyond(largest_size(u, rows * m), c.adc, false)) {
+    values_of(u, rows * m, c.adc);
+    return;
+  }
+  for (i64 k = 0; k < rows; ++k) {
+    u8* flags = c.job.clipped ? c.job.clipped + b.active[first + k] * m : nullptr;
+    b.beyond[first + k] |= (u32)read_all(u + k * m, m, c.adc, is_on(c.p.bm_test_negative_bound), flags);
+  }
+}
+
+// From sums to the digital output, in units of the scaled input; vectors with an output beyond the bound are marked.
+inline void from_array(const VectorBlock& b, float* u, i64 first, i64 rows, int phase) {
+  const Mvm& c = b.c;
+  const float* bend = c.job.lines + c.m;
+  for (i64 k = 0; c.nonlinear && k < rows; ++k)
+    for (i64 i = 0; i < c.m; ++i) u[k * c.m + i] = bent(u[k * c.m + i], c.lines ? bend[i] : 0.0f, c.kappa);
+  skew_all(u, rows * c.m, c.p.out_asymmetry);
+  add_output_noise(b, u, first, rows, phase);
+  to_codes(b, u, first, rows, phase);
+  read_rows(b, u, first, rows);
 }
 
 inline void finish(const VectorBlock& b, float* u, int phase) {
-  each_row(b, [&](i64 k) { b.beyond[k] |= (u32)from_array(b, u + k * b.c.m, k, phase); });
+  if (b.c.plan.inside == 1)
+    from_array(b, u, 0, b.rows, phase);
+  else
+    each_row(b, [&](i64 k) { from_array(b, u + k * b.c.m, k, 1, phase); });
 }
 
 }  // namespace OHM_NS

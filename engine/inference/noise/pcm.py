@@ -3,9 +3,11 @@
 
 import torch
 
+from engine import chip_ops
 from engine.inference.noise.power_law import PowerLawNoise, log_clipped
 from engine.quantity import Quantity, Table
 
+_LEAST_POWER = 1e-3  # below, the largest noise is reached
 _SOURCE = "Nature Communications 11, 2473 (2020) and ICECS 2019, as coefficients of aihwkit 1.2.0, PCMLikeNoiseModel"
 _EXPONENT = {"bounds": (0, 1), "softbounds": (0, 0.2), "group": "Drift", "source": _SOURCE}
 _SLOPE = {"softbounds": (-0.1, 0.1), "group": "Drift", "source": _SOURCE}
@@ -69,5 +71,5 @@ class Pcm(PowerLawNoise):
 
     def read_share(self, g: torch.Tensor) -> torch.Tensor:
         """Return Q of devices programmed to g (uS)."""
-        r = self.relative(g).abs_()
-        return r.pow_(self.q_exponent).clamp_(min=1e-3).reciprocal_().mul_(self.q_s).clamp_(max=self.q_max)
+        numbers = {"factor": self.q_s, "exponent": self.q_exponent, "least": _LEAST_POWER, "most": self.q_max}
+        return chip_ops.read_shares(g, g_max=self.g_max, **numbers)

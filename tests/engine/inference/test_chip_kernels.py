@@ -6,7 +6,10 @@ import torch
 from programmed_tiles import STANDARD
 
 from engine import chip_ops, ops
-from engine.tiles import IOParameters
+from engine.devices.ideal import Ideal
+from engine.inference import program
+from engine.nn.conv import AnalogConv, AnalogConv1d, AnalogConv2d
+from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig
 
 PERIPHERIES = {
     "standard": STANDARD,
@@ -73,3 +76,39 @@ def test_lines_driven_alone_have_the_bits_of_the_whole_product(io):
     seeds = [1, 2], [4, 5], [0, 0]
     whole = chip_ops.ChipProducts(io.pack(), *seeds)(weights, one)
     assert torch.equal(chip_ops.ChipProducts(io.pack(), *seeds, one_hot=True)(weights, one), whole)
+
+
+def test_reading_shares_and_sums_are_their_formulas():
+    """Shares to three units in the last place of the power, whose own error is 3e-7; sums as torch adds them."""
+    g, numbers = 30 * torch.rand(2, 2, 9, 11), {"factor": 0.0088, "least": 1e-3, "most": 0.2}
+    g[0, 0, 0] = 0
+    exact = (0.0088 / ((g.double() / 25) ** 0.65).clamp(min=1e-3)).clamp(max=0.2)
+    found = chip_ops.read_shares(g, g_max=25.0, exponent=0.65, **numbers)
+    assert ((found - exact).abs() <= 2e-6 * exact).all()
+    y = torch.randn(3, 40, 21)
+    assert chip_ops.size_sums(y) == pytest.approx(y.double().abs().sum(1), rel=1e-12)
+    assert chip_ops.combined(g, [0.5, -0.5]) == pytest.approx(0.5 * (g[:, 0] - g[:, 1]), abs=4e-6)
+
+
+CONVOLUTIONS = {
+    "square": (2, {"kernel_size": 3, "padding": 1}),
+    "strided": (2, {"kernel_size": 3, "stride": 2, "padding": 1, "bias": False}),
+    "single pixels": (2, {"kernel_size": 1, "stride": 2}),
+    "dilated": (2, {"kernel_size": (5, 3), "dilation": 2, "padding": (4, 0)}),
+    "reflected": (2, {"kernel_size": 3, "padding": 2, "padding_mode": "reflect"}),
+    "grouped": (2, {"kernel_size": 3, "groups": 2, "padding": "same"}),
+    "one axis": (1, {"kernel_size": 4, "padding": "same"}),
+}
+
+
+@pytest.mark.parametrize(("axes", "settings"), CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
+def test_a_convolution_on_chips_has_the_bits_of_its_unfolded_patches(axes, settings, monkeypatch):
+    """Column scales, input ranges, and tiles of 100 lines at most, so that some layers are split."""
+    mapping = MappingParameters(weight_scaling_omega=1.0, weight_scaling_columnwise=True, max_input_size=100)
+    config = TileConfig(Ideal(), STANDARD, mapping=mapping, input_range=InputRangeParameters(enable=True))
+    layer = (AnalogConv1d, AnalogConv2d)[axes - 1](16, 6, config=config, **settings).eval()
+    x = 4 * torch.randn(3, 16, *(11, 9)[:axes])
+    chips = program(layer, chips=2, seed=1)
+    folded = chips.drift_to(60.0)(x)
+    monkeypatch.setattr(AnalogConv, "_folds_on_chips", lambda self, x: False)
+    assert torch.equal(folded, chips.drift_to(60.0)(x))
