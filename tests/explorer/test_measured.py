@@ -259,6 +259,14 @@ def test_normalise_default_ends_ignore_a_wild_ramp():
     assert normal.rule == "median start and end of 4 ramps"
 
 
+def test_normalise_says_why_readings_that_never_change_have_no_range():
+    flat = pulse_trace("1", 1, np.array([0, 1, 1, 1]), np.full(4, 2e-6))
+    measured = Measured((flat,), "S", "flat.csv")
+    with pytest.raises(MeasuredDataError, match=r"readings of flat.csv = 2 uS.*every reading is the same.*g_lo and g_hi"):
+        measured.normalise()
+    assert measured.normalise(g_lo=1e-6, g_hi=3e-6).traces[0].value == pytest.approx(0.0, abs=1e-12)
+
+
 def test_normalise_alternating_pulses_uses_percentiles():
     rows = [f"1,1,{i},{(-1) ** i},{0.5 + 0.1 * (-1) ** i + 0.001 * (i % 7)}" for i in range(40)]
     normalised = read_text("\n".join([HEADER, *rows])).normalise()
