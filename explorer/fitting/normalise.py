@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import say
+
 from .errors import MeasuredDataError, refusal
 from .ramps import usable_ramps
 from .trace import UP, Trace
-from .units import engineering
+from .units import NUMBER
 
 if TYPE_CHECKING:
     from .measured import Measured
@@ -98,11 +100,11 @@ def ends(measured: Measured) -> tuple[float, float, str]:
 
 def _no_range(measured: Measured) -> MeasuredDataError:
     """Return the error for readings of which none ever changes."""
-    value = np.array([measured.traces[0].value[0]])
+    value, unit = float(measured.traces[0].value[0]), "" if measured.unit == NUMBER else measured.unit
     rule = "every reading is the same: there is no range to map to weights"
     remedy = "Check the column that was exported and the range of the instrument, or give both g_lo and g_hi."
     subject = f"readings of {measured.source_name}"
-    return refusal(subject, engineering(value, measured.unit), rule, "readings that change with pulses", remedy)
+    return MeasuredDataError(say(subject, value, rule, "readings that change with pulses", remedy, unit=unit))
 
 
 def normalise(measured: Measured, w_lo: float, w_hi: float, g_lo: float | None, g_hi: float | None) -> Normalised:
