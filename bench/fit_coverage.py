@@ -86,7 +86,7 @@ TRUTHS = (
           {"mult_noise": True, **HARD},
           (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod"), ramp=150, cycles=1),
     Truth("soft_bounds", WRITTEN, {"mult_noise": True}, (*SCALE, *BOUNDS, *NOISE)),
-    Truth("soft_bounds_reference", {**WRITTEN, "reference_std": 0.15}, {"mult_noise": True},
+    Truth("soft_bounds_reference", {**WRITTEN, "mult_noise": True, "reference_std": 0.15}, {"mult_noise": True},
           ("dw_min", "dw_min_dtod", "up_down", "w_max", "w_min", *NOISE, "reference_std")),
     Truth("soft_bounds_pmax", {"alpha": 0.04, "p_max": 60, "range_min": -0.8, "range_max": 0.8, "dw_min_std": 0.5,
                                "write_noise_std": 0.5, **D2D, "up_down_dtod": 0.0},

@@ -96,7 +96,9 @@ class DeviceFit:
         return found[:, 0], slopes @ self.covariance @ slopes.T
 
 
-def fit_device(candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None) -> DeviceFit:
+def fit_device(
+    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None, *, elsewhere: bool = True
+) -> DeviceFit:
     """Fit a candidate as it stands (no variants).
 
     Parameters
@@ -105,20 +107,22 @@ def fit_device(candidate: Candidate, device: Observed, start: Mapping[str, float
     device : Observed
     start : dict, optional
         Start values by coordinate, for those that should not come from the scene.
+    elsewhere : bool
+        Also begin at the candidate's other starts.
     """
-    objective, best = found(candidate, device, start)
+    objective, best = found(candidate, device, start, elsewhere=elsewhere)
     held = {n: "nothing" if v == 0.0 else "far" for n, v in objective.held.items()}
     return finished(objective, best, held)
 
 
 def found(
-    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None
+    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None, *, elsewhere: bool = True
 ) -> tuple[Objective, Optimum]:
     """Return the maximum of the likelihood and its objective, in which numbers that ran away are held."""
     objective = Objective.of(candidate, device)
     begins = [
         scanned(objective, _begin(objective, start or {})),
-        *(scanned(objective, _begin(objective, other)) for other in candidate.other_starts()),
+        *(scanned(objective, _begin(objective, o)) for o in (candidate.other_starts() if elsewhere else ())),
     ]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
     objective, best = _with_far_bounds(objective, best)

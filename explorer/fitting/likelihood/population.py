@@ -132,3 +132,22 @@ def covariance_of_means(a: np.ndarray, b: np.ndarray, va: np.ndarray, vb: np.nda
     wa, wb = (1 / (p.spread**2 + np.maximum(v, SMALLEST)) for p, v in ((pa, va), (pb, vb)))
     together = (wa * wb) @ ((a - pa.mean) * (b - pb.mean))
     return float(together / (wa.sum() * wb.sum()) * a.size / (a.size - 1))
+
+
+def pool_together(estimate: np.ndarray, variance: np.ndarray) -> tuple[list[Pooled], np.ndarray]:
+    """Return several quantities of the same devices pooled one by one, and the covariance of their means.
+
+    Parameters
+    ----------
+    estimate, variance : numpy.ndarray
+        ``(devices, quantities)``.
+    """
+    q = estimate.shape[1]
+    pooled = [pool(estimate[:, k], variance[:, k]) for k in range(q)]
+    covariance = np.diag([p.stderr**2 for p in pooled])
+    for i in range(q):
+        for j in range(i):
+            covariance[i, j] = covariance[j, i] = covariance_of_means(
+                estimate[:, i], estimate[:, j], variance[:, i], variance[:, j], pooled[i], pooled[j]
+            )
+    return pooled, covariance
