@@ -98,12 +98,19 @@ def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
             break
         fresh = bool(settled)
         judged = [_judged(j.fit, names, psi, None if fresh else j.restricted) for j in judged]
-    return CommonNoise(names, psi, _covariance(judged), [_with_curve(j.fit, names) for j in judged])
+    ended = [_observed(j.fit, names) for j in judged]
+    covariance = _covariance(sum(information for _, information in ended), judged)
+    return CommonNoise(names, psi, covariance, [fit for fit, _ in ended])
 
 
-def _covariance(judged: Sequence[_Judged]) -> np.ndarray:
-    """Return the covariance of the common noise from how the scores of the devices scatter."""
-    inverse = np.linalg.pinv(sum(j.information for j in judged))
+def _covariance(information: np.ndarray, judged: Sequence[_Judged]) -> np.ndarray:
+    """Return the covariance of the common noise from how the scores of the devices scatter.
+
+    The observed information turns scores into moves; where it is not positive, the expected one does.
+    """
+    if np.linalg.eigvalsh(information)[0] <= 0:
+        information = sum(j.information for j in judged)
+    inverse = np.linalg.pinv(information)
     scores = np.array([j.score for j in judged])
     moves = (scores - scores.mean(0)) @ inverse.T  # of each device
     n = len(judged)
@@ -143,7 +150,7 @@ def _judged(
         found = u, *full.slopes(u, scale)
     u, slope, information = found
     if restricted is None:
-        restricted = restricted_slope(full, u, scale)
+        restricted = restricted_slope(full, u, scale, rest)
     slope, information = slope / scale + restricted, information / np.outer(scale, scale)
     inverse = np.linalg.pinv(information[np.ix_(rest, rest)], hermitian=True)
     cross = information[np.ix_(at, rest)]
@@ -190,14 +197,18 @@ def _curve(fit: DeviceFit, u: np.ndarray, at: np.ndarray) -> Objective:
     return Objective.of(full.candidate, full.device, {**full.held, **held})
 
 
-def _with_curve(fit: DeviceFit, names: list[str]) -> DeviceFit:
-    """Return the fit with the covariance of the curve at fixed noise, by the observed information."""
+def _observed(fit: DeviceFit, names: list[str]) -> tuple[DeviceFit, np.ndarray]:
+    """Return the fit with the covariance of the curve at fixed noise, and what the device says of the noise.
+
+    Both by the observed information; the curve is at its best for every noise.
+    """
     at, rest = _parts(fit, names)
-    curve, u = _curve(fit, fit.u, at), fit.u[rest]
-    scale = scale_at(curve, u)
-    information = curve.bend_of_errors(u, scale, WEAKEST)
-    root, directions = np.linalg.eigh(np.nan_to_num(information))
-    inverse = (directions / np.maximum(root, WEAKEST)) @ directions.T * np.outer(scale, scale)
+    scale = scale_at(fit.objective, fit.u)
+    information = np.nan_to_num(fit.objective.bend_of_errors(fit.u, scale, WEAKEST))
+    root, directions = np.linalg.eigh(information[np.ix_(rest, rest)])
+    inverse = (directions / np.maximum(root, WEAKEST)) @ directions.T
+    cross = information[np.ix_(at, rest)]
+    profile = (information[np.ix_(at, at)] - cross @ inverse @ cross.T) / np.outer(scale[at], scale[at])
     covariance = np.zeros((fit.u.size, fit.u.size))
-    covariance[np.ix_(rest, rest)] = inverse
-    return replace(fit, covariance=covariance)
+    covariance[np.ix_(rest, rest)] = inverse * np.outer(scale[rest], scale[rest])
+    return replace(fit, covariance=covariance), profile

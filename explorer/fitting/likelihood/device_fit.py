@@ -255,8 +255,13 @@ def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covarian
     return np.clip(covariance @ slope, -scale, scale)
 
 
-def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def restricted_slope(
+    objective: Objective, u: np.ndarray, scale: np.ndarray, own: np.ndarray | None = None
+) -> np.ndarray:
     """Return the slope of what the restricted likelihood adds, ``(coordinates,)``.
+
+    ``own`` are the coordinates of the curve that these data alone determine, by default all but the noise: a shape that
+    many devices share takes up next to nothing of the noise of one.
 
     A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted
     likelihood adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes
@@ -267,7 +272,7 @@ def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> 
     if noise.all() or not noise.any():
         return np.zeros(u.size)
     turn = _in_weight_units(objective, u, scale)  # coordinates with absolute noise = turn @ coordinates
-    curve = (np.linalg.inv(turn) * scale / scale[:, None])[:, ~noise]
+    curve = (np.linalg.inv(turn) * scale / scale[:, None])[:, ~noise if own is None else own]
     slope = np.zeros(u.size)
     for j in np.flatnonzero(noise):
         sides = [_information_of(objective, u, scale, curve, j, sign) for sign in (1, -1)]
