@@ -262,7 +262,8 @@ def test_normalise_default_ends_ignore_a_wild_ramp():
 def test_normalise_says_why_readings_that_never_change_have_no_range():
     flat = pulse_trace("1", 1, np.array([0, 1, 1, 1]), np.full(4, 2e-6))
     measured = Measured((flat,), "S", "flat.csv")
-    with pytest.raises(MeasuredDataError, match=r"readings of flat.csv = 2e-06 S.*every reading is the same.*g_lo and g_hi"):
+    told = r"readings of flat.csv = 2e-06 S.*every reading is the same.*g_lo and g_hi"
+    with pytest.raises(MeasuredDataError, match=told):
         measured.normalise()
     assert measured.normalise(g_lo=1e-6, g_hi=3e-6).traces[0].value == pytest.approx(0.0, abs=1e-12)
 
