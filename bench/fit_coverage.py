@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ TRUTHS = (
           {"mult_noise": True, **HARD},
           (*SCALE, *BOUNDS, *NOISE, "gamma_up", "gamma_up_dtod", "gamma_down", "gamma_down_dtod"), ramp=150, cycles=1),
     Truth("soft_bounds", WRITTEN, {"mult_noise": True}, (*SCALE, *BOUNDS, *NOISE)),
-    Truth("soft_bounds_reference", {**WRITTEN, "mult_noise": False, "reference_std": 0.15}, {"mult_noise": False},
+    Truth("soft_bounds_reference", {**WRITTEN, "mult_noise": True, "reference_std": 0.15}, {"mult_noise": True},
           ("dw_min", "dw_min_dtod", "up_down", "w_max", "w_min", *NOISE, "reference_std")),
     Truth("soft_bounds_pmax", {"alpha": 0.04, "p_max": 60, "range_min": -0.8, "range_max": 0.8, "dw_min_std": 0.5,
                                "write_noise_std": 0.5, **D2D, "up_down_dtod": 0.0},
@@ -140,17 +140,26 @@ def covered(truth: Truth, fit: ResponseFit) -> dict[str, tuple[bool, float, floa
 
 
 def coverage(
-    truth: Truth, n_devices: int, repeats: int, seed: int = 0, seconds: float = float("inf")
+    truth: Truth,
+    n_devices: int,
+    repeats: int,
+    seed: int = 0,
+    seconds: float = float("inf"),
+    known: list[dict[str, list[float]]] | None = None,
+    kept: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """Return one row a parameter: share covered, bias and scatter; stops early after ``seconds`` of processor time."""
-    begin = time.process_time()
-    hits: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in truth.judged}
-    for k in range(repeats):
-        for name, found in covered(truth, fitted(truth, n_devices, derive_seed(seed, truth.model, k))).items():
-            hits[name].append(found)
+    """Return one row a parameter: share covered, bias and scatter; stops early after ``seconds`` of processor time.
+
+    ``known`` holds the repeats done before and gets those done now; ``kept`` is called after each.
+    """
+    begin, known = time.process_time(), [] if known is None else known
+    for k in range(len(known), repeats):
+        found = covered(truth, fitted(truth, n_devices, derive_seed(seed, truth.model, k)))
+        known.append({name: [float(x) for x in row] for name, row in found.items()})
+        kept()
         if k and time.process_time() - begin > seconds:
             break
-    return [_row(truth, name, np.array(rows, float)) for name, rows in hits.items()]
+    return [_row(truth, name, np.array([one[name] for one in known], float)) for name in truth.judged]
 
 
 def _row(truth: Truth, name: str, rows: np.ndarray) -> dict[str, Any]:
@@ -183,13 +192,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="processor time for a class, at most")
     parser.add_argument("--json", type=Path, help="write the rows there")
+    parser.add_argument("--raw", type=Path, help="keep every interval there, and go on from those that are there")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    raw = json.loads(options.raw.read_text(encoding="utf-8")) if options.raw and options.raw.exists() else {}
+
+    def kept() -> None:
+        if options.raw:
+            options.raw.write_text(json.dumps(raw), encoding="utf-8")
+
     every = []
     for truth in TRUTHS:
         if truth.model in options.model:
-            begin = time.process_time()
-            rows = coverage(truth, options.devices, options.repeats, options.seed, options.seconds)
+            begin, known = time.process_time(), raw.setdefault(truth.model, [])
+            rows = coverage(truth, options.devices, options.repeats, options.seed, options.seconds, known, kept)
             took = time.process_time() - begin
             print(f"{table(rows)}\n{took:.0f} s of processor time\n", flush=True)
             every += rows

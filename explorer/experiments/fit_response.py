@@ -19,6 +19,7 @@ from explorer.experiments import schedules
 from explorer.experiments.base import Experiment, Progress
 from explorer.fitting import Measured, Normalised, Ranking, ResponseFit, fit_response, rank_models, read_measured
 from explorer.fitting.likelihood import candidates
+from explorer.fitting.provenance import with_provenance
 from explorer.fitting.trace import pulse_trace
 
 AUTO = "auto"
@@ -44,6 +45,7 @@ class FitResponse(Experiment):
     # fmt: off
     readings = param.String("", doc="Measured readings as text in the long CSV format (Measured.to_csv); or give path.")
     source_name = param.String("readings", doc="What the result calls readings that are given as text.")
+    provenance = param.String("", doc="What the file of these readings told besides (explorer.fitting.provenance).")
     path = param.String("", doc="A measured file on the machine that runs the fit, in any layout that is recognised.")
     unit = Choice("as the file says", ["as the file says", "S", "mS", "uS", "nS", "A", "1"], source="assumed",
                   doc="Unit of the readings where the file does not say.")
@@ -85,7 +87,8 @@ class FitResponse(Experiment):
         if self.path:
             return read_measured(self.path, unit=unit, read_voltage_v=voltage)
         if self.readings:
-            return read_measured(self.readings.encode(), self.source_name, unit=unit, read_voltage_v=voltage)
+            found = read_measured(self.readings.encode(), self.source_name, unit=unit, read_voltage_v=voltage)
+            return with_provenance(found, self.provenance) if self.provenance else found
         return _example(self.seed)
 
     def normalised(self) -> Normalised:

@@ -45,6 +45,8 @@ class PosteriorTraining(Experiment):
                        doc="Chips, that is seeds, for each of them.")
     epochs = Quantity(10, bounds=(1, 10_000), softbounds=(1, 50), integer=True, unit="epochs", source="assumed",
                       doc="Passes over the training data.")
+    batch_size = Quantity(8, bounds=(1, 10_000), softbounds=(1, 128), integer=True, unit="samples", source="assumed",
+                          doc="Samples between two updates; within a batch each sample is one pulsed update.")
     lr = Quantity(0.1, bounds=(0, None), softbounds=(0.001, 1), log=True, source="assumed",
                   doc="Learning rate of plain stochastic gradient descent.")
     # fmt: on
@@ -86,7 +88,7 @@ class PosteriorTraining(Experiment):
 
             training = Training(
                 device=fit.device(values), network=self.network, epochs=self.epochs, lr=self.lr, n_seeds=self.n_chips,
-                baseline=k == 0, seed=derive_seed(self.seed, "chips", k) % 2**31,
+                batch_size=self.batch_size, baseline=k == 0, seed=derive_seed(self.seed, "chips", k) % 2**31,
             )  # fmt: skip
             found = training.compute(told)["accuracy"].isel(epoch=-1)
             accuracy[k] = found.sel(kind="analog").values

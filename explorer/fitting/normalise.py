@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import refusal
+from engine.errors import say
+
+from .errors import MeasuredDataError, refusal
 from .ramps import usable_ramps
 from .trace import UP, Trace
+from .units import NUMBER
 
 if TYPE_CHECKING:
     from .measured import Measured
@@ -78,6 +81,8 @@ def ends(measured: Measured) -> tuple[float, float, str]:
     Start and end of a ramp are means over 5 % of its readings; the median over all ramps keeps odd ones
     from setting the range. Without ramps (alternating pulses) the 1st and 99th percentile serve.
     """
+    if not measured.good_traces:
+        raise _no_range(measured)
     ramps, _ = usable_ramps(measured.traces)
     if not ramps:
         readings = np.concatenate([trace.value for trace in measured.good_traces])
@@ -93,9 +98,19 @@ def ends(measured: Measured) -> tuple[float, float, str]:
     return float(np.median(low)), float(np.median(high)), rule
 
 
+def _no_range(measured: Measured) -> MeasuredDataError:
+    """Return the error for readings of which none ever changes."""
+    value, unit = float(measured.traces[0].value[0]), "" if measured.unit == NUMBER else measured.unit
+    rule = "every reading is the same: there is no range to map to weights"
+    remedy = "Check the column that was exported and the range of the instrument, or give both g_lo and g_hi."
+    subject = f"readings of {measured.source_name}"
+    return MeasuredDataError(say(subject, value, rule, "readings that change with pulses", remedy, unit=unit))
+
+
 def normalise(measured: Measured, w_lo: float, w_hi: float, g_lo: float | None, g_hi: float | None) -> Normalised:
     """Build the map; see `Measured.normalise`."""
-    low, high, rule = ends(measured)
+    given = g_lo is not None and g_hi is not None
+    low, high, rule = (g_lo, g_hi, "") if given else ends(measured)
     if g_lo is not None or g_hi is not None:
         told = " and ".join(n for n, end in (("g_lo", g_lo), ("g_hi", g_hi)) if end is not None)
         rule = f"{told} given by the caller" if told == "g_lo and g_hi" else f"{told} given, else {rule}"

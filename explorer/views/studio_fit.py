@@ -15,6 +15,7 @@ from explorer.experiments.base import Experiment
 from explorer.experiments.fit_response import AUTO, FitResponse
 from explorer.fitting import Normalised, ResponseFit
 from explorer.fitting.likelihood import candidates
+from explorer.fitting.provenance import provenance
 from explorer.views import theme
 from explorer.views.fit_plots import (
     PARAMETER_HEAD,
@@ -98,7 +99,8 @@ class StudioFit(Viewer):
             return
         try:
             experiment = FitResponse(
-                readings=data.measured.to_csv(), source_name=data.measured.source_name, model=self.model.value,
+                readings=data.measured.to_csv(), provenance=provenance(data.measured),
+                source_name=data.measured.source_name, model=self.model.value,
                 w_lo=data.w_lo, w_hi=data.w_hi, g_lo=data.g_lo, g_hi=data.g_hi,
             )  # fmt: skip
         except OhmscapeError as error:

@@ -24,6 +24,7 @@ from explorer.fitting import (
     read_measured,
 )
 from explorer.fitting.likelihood import candidates, prepare
+from explorer.fitting.likelihood.population import pool
 from explorer.fitting.trace import Trace, pulse_trace
 
 CURRENT = {"unit": "A", "read_voltage_v": 0.1}
@@ -214,6 +215,37 @@ def test_population_without_spread_has_an_interval_that_holds_0():
     assert found.parameters["dw_min_dtod"].low == 0.0
 
 
+def test_curve_of_a_population_is_that_of_its_mean_device():
+    """8 devices, seed 14, of spread steps and bounds: within 4 standard errors."""
+    data = engine_ramps("soft_bounds_pmax", 8, 60, 1, 14, alpha=0.04, p_max=60, range_min=-0.8, range_max=0.8,
+                        dw_min_std=0.3, dw_min_dtod=0.2, w_max_dtod=0.12, w_min_dtod=0.12)  # fmt: skip
+    ranking = rank_models(identity(data), ["soft_bounds", "soft_bounds_pmax"], held_out=False)
+    found = ranking.fits["soft_bounds_pmax"]
+    for name, value in {"alpha": 0.04, "range_min": -0.8, "range_max": 0.8}.items():
+        p = found.parameters[name]
+        assert abs(p.value - value) < 4 * p.stderr, name
+    assert "only the means over devices are tied" in ranking.entries[1].reason
+    assert ranking.told_apart
+
+
+def test_normal_and_log_normal_spread_are_compared_whatever_the_unit():
+    """A change of unit by c changes the log likelihood of n numbers by -n log c, no more, or the unit chooses."""
+    rng = np.random.default_rng(0)
+    y, v = 1 + 0.2 * rng.standard_normal(30), 0.01 * np.ones(30)
+    one, other = pool(y, v), pool(0.04 * y, 0.04**2 * v)
+    assert other.log_likelihood == pytest.approx(one.log_likelihood - 30 * np.log(0.04), abs=1e-3)  # tau to 1e-4
+    assert (other.mean, other.spread) == pytest.approx((0.04 * one.mean, 0.04 * one.spread), rel=1e-3)
+
+
+def test_hard_bound_that_a_form_asks_for_is_no_number_where_readings_do_not_stop_at_it():
+    """100 pulses that end far from the lower bound: nothing is said of it, and no error is made up."""
+    values = {"dw_min": 0.02, "dw_min_std": 0.3, "w_min": -5.0, "w_max": 0.6, "dw_min_dtod": 0.0}
+    data = identity(engine_ramps("constant_step", 2, 100, 1, 7, **values))
+    found = fit_response(data, "constant_step", form={"top": True, "bottom": True})
+    assert found.parameters["w_min"].held
+    assert found.parameters["w_max"].value == pytest.approx(0.6, abs=0.02)
+
+
 def test_corrupt_devices_are_found_listed_and_left_out():
     data = population(13, 12, dw_min_dtod=0.1)
     rng = np.random.default_rng(0)
@@ -309,9 +341,15 @@ def test_result_and_ranking_survive_json(soft, soft_fit):
     assert other.report() == ranking.report()
 
 
+@pytest.fixture(scope="module")
+def few():
+    """Readings that any class is fitted to in no time."""
+    return identity(ramps(SOFT, 100, seed=3))
+
+
 @pytest.mark.parametrize("stem", ["soft_bounds", "piecewise_step", "lookup_table", "linear_step", "exp_step"])
-def test_preset_loads_as_the_fitted_device_and_carries_errors(soft, stem):
-    found = fit_response(soft, stem)
+def test_preset_loads_as_the_fitted_device_and_carries_errors(few, stem):
+    found = fit_response(few, stem)
     text = found.to_preset("Measured here")
     preset = presets.loads(text)
     assert preset.title == "Measured here"

@@ -125,7 +125,7 @@ def test_example_reads(studio):
 
 
 def test_fit_sends_readings_and_map_to_a_job(studio):
-    studio.data.take("mine.csv", readings())
+    studio.data.take("mine.csv", readings(bad=10))
     studio.fits.model.value = "soft_bounds"
     studio.fits.run()
     (experiment,) = studio.fits.box.runner.submitted
@@ -133,6 +133,9 @@ def test_fit_sends_readings_and_map_to_a_job(studio):
     sent, shown = experiment.normalised(), studio.data.normalised
     assert (sent.g_lo, sent.g_hi) == (shown.g_lo, shown.g_hi)
     np.testing.assert_array_equal(sent.measured.traces[0].value, shown.measured.traces[0].value)
+    for name in ("rejected", "warnings", "sha256", "format_name"):  # a page that comes back shows them again
+        assert getattr(sent.measured, name) == getattr(shown.measured, name), name
+    assert [row.row for row in sent.measured.rejected] == [12]
     assert "is not run here" in studio.fits.box.problem.object
 
 

@@ -17,7 +17,7 @@ from engine.errors import OhmscapeError
 from explorer.fitting import MAX_BYTES, Measured, MeasuredDataError, check_size, fit, read_measured
 from explorer.fitting import source as source_module
 from explorer.fitting.formats import all_formats
-from explorer.fitting.trace import Trace
+from explorer.fitting.trace import Trace, pulse_trace
 
 SAMPLES = Path(__file__).parents[1] / "data" / "measured"
 HEADER = "device_id,cycle,index,direction,value"
@@ -257,6 +257,15 @@ def test_normalise_default_ends_ignore_a_wild_ramp():
     # the median of five ends is one of the four ends there were, which span less than a tenth of the range
     assert abs(shifted.g_hi - normal.g_hi) < 0.1 * (normal.g_hi - normal.g_lo)
     assert normal.rule == "median start and end of 4 ramps"
+
+
+def test_normalise_says_why_readings_that_never_change_have_no_range():
+    flat = pulse_trace("1", 1, np.array([0, 1, 1, 1]), np.full(4, 2e-6))
+    measured = Measured((flat,), "S", "flat.csv")
+    told = r"readings of flat.csv = 2e-06 S.*every reading is the same.*g_lo and g_hi"
+    with pytest.raises(MeasuredDataError, match=told):
+        measured.normalise()
+    assert measured.normalise(g_lo=1e-6, g_hi=3e-6).traces[0].value == pytest.approx(0.0, abs=1e-12)
 
 
 def test_normalise_alternating_pulses_uses_percentiles():

@@ -96,7 +96,9 @@ class DeviceFit:
         return found[:, 0], slopes @ self.covariance @ slopes.T
 
 
-def fit_device(candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None) -> DeviceFit:
+def fit_device(
+    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None, *, elsewhere: bool = True
+) -> DeviceFit:
     """Fit a candidate as it stands (no variants).
 
     Parameters
@@ -105,20 +107,22 @@ def fit_device(candidate: Candidate, device: Observed, start: Mapping[str, float
     device : Observed
     start : dict, optional
         Start values by coordinate, for those that should not come from the scene.
+    elsewhere : bool
+        Also begin at the candidate's other starts.
     """
-    objective, best = found(candidate, device, start)
+    objective, best = found(candidate, device, start, elsewhere=elsewhere)
     held = {n: "nothing" if v == 0.0 else "far" for n, v in objective.held.items()}
     return finished(objective, best, held)
 
 
 def found(
-    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None
+    candidate: Candidate, device: Observed, start: Mapping[str, float] | None = None, *, elsewhere: bool = True
 ) -> tuple[Objective, Optimum]:
     """Return the maximum of the likelihood and its objective, in which numbers that ran away are held."""
     objective = Objective.of(candidate, device)
     begins = [
         scanned(objective, _begin(objective, start or {})),
-        *(scanned(objective, _begin(objective, other)) for other in candidate.other_starts()),
+        *(scanned(objective, _begin(objective, o)) for o in (candidate.other_starts() if elsewhere else ())),
     ]
     best = max((maximise(objective, begin) for begin in begins), key=lambda found: found.log_likelihood)
     objective, best = _with_far_bounds(objective, best)
@@ -251,8 +255,13 @@ def _restricted(objective: Objective, u: np.ndarray, scale: np.ndarray, covarian
     return np.clip(covariance @ slope, -scale, scale)
 
 
-def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def restricted_slope(
+    objective: Objective, u: np.ndarray, scale: np.ndarray, own: np.ndarray | None = None
+) -> np.ndarray:
     """Return the slope of what the restricted likelihood adds, ``(coordinates,)``.
+
+    ``own`` are the coordinates of the curve that these data alone determine, by default all but the noise: a shape that
+    many devices share takes up next to nothing of the noise of one.
 
     A curve fitted to the data takes up part of the noise, which therefore comes out too small; the restricted
     likelihood adds ``-log det(information of the curve) / 2`` ("Recovery of inter-block information when block sizes
@@ -263,7 +272,7 @@ def restricted_slope(objective: Objective, u: np.ndarray, scale: np.ndarray) -> 
     if noise.all() or not noise.any():
         return np.zeros(u.size)
     turn = _in_weight_units(objective, u, scale)  # coordinates with absolute noise = turn @ coordinates
-    curve = (np.linalg.inv(turn) * scale / scale[:, None])[:, ~noise]
+    curve = (np.linalg.inv(turn) * scale / scale[:, None])[:, ~noise if own is None else own]
     slope = np.zeros(u.size)
     for j in np.flatnonzero(noise):
         sides = [_information_of(objective, u, scale, curve, j, sign) for sign in (1, -1)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .parameters import Parameter, held, parameter
-from .population import Pooled, covariance_of_means, pool, shared
+from .population import Pooled, covariance_of_means, pool, pool_together, shared
 
 if TYPE_CHECKING:
     from .device_fit import DeviceFit
@@ -229,6 +229,41 @@ class SpreadsOf(Effect):
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         known = dict.fromkeys(self.meanings, ("w", ""))
         return [p for p in self.effect.of(cohort, known) if p.name.endswith("_dtod")]
+
+
+@dataclass(frozen=True)
+class Curve(Effect):
+    """The curve of the mean device with soft bounds, ``w(p) = r_min + B (1 - exp(-alpha p))`` over ``pulses``.
+
+    Not the mean of the devices' curves: the class gives the curve of its nominal device, and a ratio of means is no
+    mean of ratios.
+    """
+
+    pulses: int
+
+    def names(self) -> tuple[str, ...]:
+        return "alpha", "range_min", "range_max"
+
+    def values(self, up, down, top, bottom) -> dict[str, np.ndarray]:
+        """Return curvature and ends: ``top = r_min + B`` and ``bottom = r_max - B`` solved for the ends."""
+        width = np.asarray(top) - bottom
+        alpha = -np.log1p(-np.minimum((np.asarray(up) + down) / width, 1 - 1e-12))
+        reach = width / (1 + np.exp(-alpha * self.pulses))
+        return {"alpha": alpha, "range_min": top - reach, "range_max": bottom + reach}
+
+    def of(self, cohort: Cohort, shown) -> list[Parameter]:
+        value, cov = cohort.quantities(["s_up", "s_down", "w_max", "w_min"])
+        pooled, covariance = pool_together(value, np.einsum("nqq->nq", cov))
+        means = np.array([p.mean for p in pooled])
+        step = 1e-4 * np.sqrt(np.diag(covariance))
+        moved = [self.values(*(means[:, None] + sign * np.diag(step))) for sign in (1, -1)]
+        made = []
+        for name, found in self.values(*means).items():
+            slope = (moved[0][name] - moved[1][name]) / (2 * step)
+            error = float(np.sqrt(slope @ covariance @ slope))
+            made.append(parameter(name, float(found), error, *shown[name], signed=name != "alpha",
+                                  freedom=pooled[0].freedom))  # fmt: skip
+        return made
 
 
 @dataclass(frozen=True)

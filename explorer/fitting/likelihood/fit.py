@@ -202,7 +202,7 @@ def assembled(
         source_name=data.normalised.measured.source_name,
         data_hash=data.data_hash,
         notes=_notes(fits),
-        twin_of=cls.twin_of if len(fits) == 1 else "",
+        twin_of=cls.twin_of if len(fits) == 1 else cls.twin_of_several,
     )
 
 

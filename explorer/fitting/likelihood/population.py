@@ -19,6 +19,9 @@ from .parameters import LEVEL
 WIDEST = 1e3
 """Largest spread tried, in units of the scatter of the estimates."""
 
+SMALLEST = 1e-30
+"""Least variance of an estimate."""
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -32,7 +35,8 @@ class Pooled:
         Device-to-device standard deviation and its 95 % interval.
     freedom : int
     log_likelihood : float
-        Restricted; for comparing scales.
+        Of the estimates at mean and spread; for comparing scales. Not the restricted one, which integrates over the
+        mean and so depends on the unit of the quantity.
     n : int
     """
 
@@ -56,7 +60,7 @@ def pool(estimate: np.ndarray, variance: np.ndarray) -> Pooled:
         ``(devices,)`` estimates and squares of their standard errors; devices where either is not finite are left out.
     """
     good = np.isfinite(estimate) & np.isfinite(variance) & (variance >= 0)
-    y, v = estimate[good], np.maximum(variance[good], 1e-30)
+    y, v = estimate[good], np.maximum(variance[good], SMALLEST)
     n = y.size
     if n < 2:
         mean = float(y[0]) if n else np.nan
@@ -72,7 +76,8 @@ def pool(estimate: np.ndarray, variance: np.ndarray) -> Pooled:
                          + ((weight**2).sum() / weight.sum()) ** 2)  # fmt: skip
     tau = float(np.sqrt(tau2))
     spread_stderr = float(1 / np.sqrt(max(information, 1e-300)) / (2 * tau)) if tau > 0 else np.nan
-    return Pooled(mean, stderr, tau, low, high, spread_stderr, n - 1, -_deviance(tau2, y, v), n)
+    value = float(0.5 * (np.log(weight).sum() - weight @ (y - mean) ** 2))
+    return Pooled(mean, stderr, tau, low, high, spread_stderr, n - 1, value, n)
 
 
 def _deviance(tau2: float, y: np.ndarray, v: np.ndarray) -> float:
@@ -124,6 +129,25 @@ def shared(estimate: np.ndarray, variance: np.ndarray, readings: np.ndarray) -> 
 
 def covariance_of_means(a: np.ndarray, b: np.ndarray, va: np.ndarray, vb: np.ndarray, pa: Pooled, pb: Pooled) -> float:
     """Return the covariance of two pooled means from how the devices scatter together."""
-    wa, wb = 1 / (pa.spread**2 + va), 1 / (pb.spread**2 + vb)
+    wa, wb = (1 / (p.spread**2 + np.maximum(v, SMALLEST)) for p, v in ((pa, va), (pb, vb)))
     together = (wa * wb) @ ((a - pa.mean) * (b - pb.mean))
     return float(together / (wa.sum() * wb.sum()) * a.size / (a.size - 1))
+
+
+def pool_together(estimate: np.ndarray, variance: np.ndarray) -> tuple[list[Pooled], np.ndarray]:
+    """Return several quantities of the same devices pooled one by one, and the covariance of their means.
+
+    Parameters
+    ----------
+    estimate, variance : numpy.ndarray
+        ``(devices, quantities)``.
+    """
+    q = estimate.shape[1]
+    pooled = [pool(estimate[:, k], variance[:, k]) for k in range(q)]
+    covariance = np.diag([p.stderr**2 for p in pooled])
+    for i in range(q):
+        for j in range(i):
+            covariance[i, j] = covariance[j, i] = covariance_of_means(
+                estimate[:, i], estimate[:, j], variance[:, i], variance[:, j], pooled[i], pooled[j]
+            )
+    return pooled, covariance

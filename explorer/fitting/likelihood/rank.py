@@ -41,7 +41,7 @@ class Entry:
     reason : str
         Why it lost.
     twin_of : str
-        Class with the same curves for one device.
+        Class of this ranking with the same likelihood.
     """
 
     stem: str
@@ -148,7 +148,7 @@ def rank_models(
     data = measured if isinstance(measured, Prepared) else prepare(measured, corrupt)
     alone = len(data.bench.devices) == 1
     fits: dict[str, ResponseFit] = {}
-    for i, cls in enumerate(sorted(classes, key=lambda c: bool(c.twin_of))):
+    for i, cls in enumerate(sorted(classes, key=lambda c: bool(c.twin_of or c.twin_of_several))):
         part = _part(told, i, len(classes))
         if alone and cls.twin_of in fits:
             fits[cls.stem] = _twin(fits[cls.twin_of], cls)
@@ -168,8 +168,9 @@ def _twin(fit: ResponseFit, cls) -> ResponseFit:
 
 def ranked(fits: dict[str, ResponseFit]) -> Ranking:
     """Return the ranking of fits to the same data."""
+    fits = {n: f if f.twin_of in fits else replace(f, twin_of="") for n, f in fits.items()}
     order = sorted(fits.values(), key=_place)
-    best = next(f for f in order if not (f.twin_of and f.twin_of in fits))
+    best = next(f for f in order if not f.twin_of)
     own = [f for f in order if not f.twin_of]
     total = sum(np.exp(-0.5 * (f.aicc - best.aicc)) for f in own) or 1.0
     entries = [_entry(f, best, float(np.exp(-0.5 * (f.aicc - best.aicc)) / total)) for f in order]
@@ -190,5 +191,5 @@ def _entry(fit: ResponseFit, best: ResponseFit, weight: float) -> Entry:
     aicc, bic = fit.aicc - best.aicc, fit.bic - best.bic
     alike = min(aicc, bic) < TOLD_APART
     score = fit.held_out.score if fit.held_out else float("nan")
-    twin = fit.twin_of if fit.n_devices == 1 else ""
-    return Entry(fit.model, fit.title, fit.n_parameters, fit.log_likelihood, aicc, bic, weight, score, alike, "", twin)
+    n, ll = fit.n_parameters, fit.log_likelihood
+    return Entry(fit.model, fit.title, n, ll, aicc, bic, weight, score, alike, "", fit.twin_of)

@@ -27,6 +27,10 @@ def score(fits: Sequence[DeviceFit]) -> float:
     return sum(aicc(f.log_likelihood, f.n_parameters, f.transitions) for f in fits)
 
 
+LEARN = 3
+"""Devices that are searched from several starts; the others begin at the shape that these have in common."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bench:
     """All devices with their scenes."""
@@ -71,19 +75,27 @@ def best_form(
 
 def _every(cls, bench: Bench, options, told: Told, before: Sequence[DeviceFit], start) -> list[DeviceFit]:
     """Fit all devices in one form, from where the form before ended if its coordinates are the same."""
-    fits = []
+    fits: list[DeviceFit] = []
     for i, (device, scene) in enumerate(zip(bench.devices, bench.scenes, strict=True)):
         told(i / len(bench.devices), f"{cls.title}: device {i + 1} of {len(bench.devices)}")
         known = {n: float(v[0]) for n, v in before[i].values().items()} if before and "nodes" not in options else {}
-        fits.append(fit_device(cls(scene, **options), device, {**known, **(start or {})}))
+        learnt = _learnt(fits) if i >= LEARN else {}
+        begin = {**known, **learnt, **(start or {})}
+        fits.append(fit_device(cls(scene, **options), device, begin, elsewhere=not learnt))
     return fits
+
+
+def _learnt(fits: Sequence[DeviceFit]) -> dict[str, float]:
+    """Return the median of the coordinates that all devices have in common, over the devices fitted so far."""
+    each = [f.values() for f in fits]
+    return {n: float(np.median([x[n][0] for x in each])) for n in fits[0].candidate.common}
 
 
 def _with_hard_bounds(fit: DeviceFit) -> DeviceFit:
     """Return the fit with the hard bounds that readings stop at: both tried, those that do nothing taken out again."""
     asked = [o for o in NAMES if not fit.candidate.options.get(o)]
     if not asked:
-        return fit
+        return _without_idle_bounds(fit)
     bounded = _bounded(fit, asked)
     kept = [o for o in asked if stops_at(bounded, NAMES[o])]
     if not kept:
@@ -93,10 +105,20 @@ def _with_hard_bounds(fit: DeviceFit) -> DeviceFit:
     return bounded if score([bounded]) < score([fit]) else fit
 
 
+def _without_idle_bounds(fit: DeviceFit) -> DeviceFit:
+    """Return the fit of a device in a form with hard bounds without those that its own readings do not stop at.
+
+    Beyond the farthest state any bound is as likely as another: there is no number to give, and no error. Where the
+    shape that all devices share refers to the bounds, they stay.
+    """
+    idle = [o for o, name in NAMES.items() if not stops_at(fit, name)]
+    return fit if fit.candidate.common or not idle else _bounded(fit, idle, False)
+
+
 NAMES = {"top": "w_max", "bottom": "w_min"}
 
 
-def _bounded(fit: DeviceFit, asked: Sequence[str]) -> DeviceFit:
-    """Return the fit with some hard bounds, from its own start: without them the steps are far off."""
-    options = {**fit.candidate.options, **dict.fromkeys(asked, True)}
+def _bounded(fit: DeviceFit, asked: Sequence[str], there: bool = True) -> DeviceFit:
+    """Return the fit with or without some hard bounds, from its own start: with others the steps are far off."""
+    options = {**fit.candidate.options, **dict.fromkeys(asked, there)}
     return fit_device(type(fit.candidate)(fit.candidate.scene, **options), fit.device)

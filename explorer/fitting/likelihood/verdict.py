@@ -113,6 +113,8 @@ def reason(entry: Entry, best: Entry, fit: ResponseFit, winner: ResponseFit) -> 
     if entry.stem == best.stem:
         return "best by AICc"
     if entry.twin_of:
+        if fit.n_devices > 1:
+            return f"each device has the same curves as {entry.twin_of}; only the means over devices are tied"
         return f"the same curves as {entry.twin_of} for one device: a reference only moves the origin"
     if entry.alike:
         differences = f"AICc {entry.delta_aicc:+.1f}, BIC {entry.delta_bic:+.1f}"
@@ -153,7 +155,7 @@ def of_ranking(entries: Sequence[Entry], fits: Mapping[str, ResponseFit], told_a
     best = fits[entries[0].stem]
     alike = [e.stem for e in entries if e.alike and not e.twin_of and e.stem != best.model]
     twins = [e.stem for e in entries if e.twin_of == best.model]
-    also = f" ({', '.join(twins)} has the same curves for one device.)" if twins else ""
+    also = f" ({', '.join(twins)} has the same curves.)" if twins else ""
     if told_apart:
         second = next((e for e in entries if e.stem != best.model and not e.twin_of), None)
         lead = f" by {second.delta_aicc:.0f} in AICc over {second.stem}" if second else ""

@@ -68,8 +68,8 @@ class Candidate(ABC):
         Unit and meaning of the fitted device parameters, by their names in the class.
     effects : tuple of Effect
         How population parameters follow from the fits of several devices.
-    twin_of : str
-        Stem of the class with the same curves for one device; blank if there is none.
+    twin_of, twin_of_several : str
+        Stem of the class with the same curves for one device, and for several; blank if there is none.
     hard_bounds : bool
         The step does not vanish at the bounds, so they are coordinates only where readings stop at them (options
         ``top`` and ``bottom``).
@@ -86,6 +86,7 @@ class Candidate(ABC):
     shown: ClassVar[Mapping[str, tuple[str, str]]]
     effects: ClassVar[tuple[Effect, ...]] = (STEP_SCALES, *BOUNDS)
     twin_of: ClassVar[str] = ""
+    twin_of_several: ClassVar[str] = ""
     hard_bounds: ClassVar[bool] = False
     own_noise: ClassVar[bool] = False
     common: ClassVar[tuple[str, ...]] = ()
