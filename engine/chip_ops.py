@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from engine import ops
+from engine.product_call import Product
 from engine.shapes import CPU
 
 # Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
@@ -210,8 +211,8 @@ class ChipProducts:
             self._on_cpu(weights, x, y)
         return y
 
-    def _of(self, k: int) -> ops.Product:
-        return ops.Product(
+    def _of(self, k: int) -> Product:
+        return Product(
             self.params, False, self.seeds[k], self.construction_seeds[k], self.first_steps[k], self.average
         )
 

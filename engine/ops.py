@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,13 @@ except ImportError as error:  # a source tree on the path that was never built, 
 
 # Below this many crosspoint-samples a second thread costs more than it brings (python -m bench --op update).
 _SERIAL_WORK = 1 << 17
-Outputs = tuple[torch.Tensor, torch.Tensor]
 STREAMS: dict[str, int] = dict(_core.streams())
 SPAN: int = _core.span
 """Columns of a row whose draws a parallel update numbers together."""
 TRAIN_SLOTS: int = _core.train_slots
 """Slots of a pulse train that share a word."""
+MASK_BYTES = 1 << 24
+"""Most memory for the pulse trains of an update; one of more samples is made in parts."""
 
 
 def build_info() -> dict:
@@ -215,7 +216,9 @@ class TileArrays:
 
     def update(self, job: UpdateJob, first_step: int) -> None:
         """Pulse the devices for every sample of the job, in order."""
-        _core.update(self.native(job.x.shape[0]), job.native(first_step))
+        each = 16 * int(job.length.max(initial=1)) * (self.hidden.shape[1] // 64 + 8)  # of its masks, with their counts
+        for part, step in job.parts(first_step, each, MASK_BYTES):
+            _core.update(self.native(part.x.shape[0]), part.native(step))
 
     def outer(self, x: torch.Tensor, d: torch.Tensor, lr: float) -> None:
         """Add ``-lr * d^T x`` to what the devices hold, in floating point, samples in order."""
@@ -281,10 +284,12 @@ class UpdateJob:
             self.d_scale.tolist(), first_step, self.kind, self.x_res, self.d_res, self.sto_round, self.negative,
         )  # fmt: skip
 
-    def part(self, samples: slice) -> UpdateJob:
-        """Return the update of some of the samples."""
-        names = ("x", "d", "length", "x_scale", "d_scale")
-        return dataclasses.replace(self, **{n: getattr(self, n)[samples] for n in names})
+    def parts(self, first_step: int, bytes_each: int, at_most: int) -> Iterator[tuple[UpdateJob, int]]:
+        """Cut an update of very many samples (a convolution's) so that its trains stay small; results are the same."""
+        names, count = ("x", "d", "length", "x_scale", "d_scale"), max(1, at_most // max(1, bytes_each))
+        for first in range(0, self.x.shape[0], count):
+            part = {n: getattr(self, n)[first : first + count] for n in names}
+            yield dataclasses.replace(self, **part), first_step + first
 
     def coincidences(self, seed: int, first_step: int) -> torch.Tensor:
         """Return each crosspoint's pulses, ``(samples, out, in)`` int32: up positive, down negative."""
@@ -295,7 +300,7 @@ class UpdateJob:
         return counts
 
     def trains(self, seed: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the stochastic trains of columns and rows: ``(samples, words, in)`` and ``(samples, words, out)`` int32."""
+        """Return the stochastic trains of columns and rows, int32 ``(samples, words, in)`` and ``(samples, words, out)``."""
         if on_gpu(self.x.device):
             return gpu().trains(self, seed, first_step)
         words = -(-max(1, int(self.length.max(initial=1))) // TRAIN_SLOTS)
@@ -339,54 +344,6 @@ def allocate(
     tile = arrays_on(device)(stem, params, cells, hidden, apparent, seed, construction_seed)
     tile.construct()
     return tile
-
-
-@dataclass
-class Product:
-    """One call of the analog product.
-
-    Parameters
-    ----------
-    params : sequence of float
-        The periphery in compiled order.
-    transposed : bool
-        ``W^T`` in place of ``W``.
-    seed, construction_seed, first_step : int
-        Seeds of the fresh draws and of those made once; number of the first vector in the tile's life.
-    average : float
-        Running mean of the largest inputs, for the input scaling that uses it.
-    """
-
-    params: Sequence[float]
-    transposed: bool
-    seed: int
-    construction_seed: int
-    first_step: int
-    average: float = 0.0
-
-    def __call__(self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None) -> Outputs:
-        """Return ``x W^T`` (or ``x W``) for x (samples, in or out), and rounds (samples,); fill ``clipped``, uint8."""
-        if on_gpu(x.device):
-            from engine.cuda.product import GpuProduct
-
-            return GpuProduct(self, weights, x, clipped).run()
-        return self.on_cpu(weights, x, clipped)
-
-    def on_cpu(self, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None) -> Outputs:
-        """Return what a call does, by the CPU's kernels; everything lies on the CPU."""
-        out, in_ = weights.shape
-        y = torch.empty(x.shape[0], in_ if self.transposed else out)
-        rounds = torch.ones(x.shape[0], dtype=torch.int32)
-        _core.mvm(self.native(weights, x, y, rounds, clipped))
-        return y, rounds
-
-    def native(self, weights: torch.Tensor, x: torch.Tensor, *others: torch.Tensor | None) -> _core.Product:
-        """Return the call and its arrays, wherever they lie; ``others`` are y, rounds, and clipped or None."""
-        out, in_ = weights.shape
-        threads = threads_for(out * in_ * x.shape[0])
-        places = (0 if array is None else array.data_ptr() for array in (weights, x, *others))
-        draws = self.average, self.seed, self.construction_seed, self.first_step
-        return _core.Product(*places, out, in_, x.shape[0], self.transposed, list(self.params), *draws, threads)
 
 
 def step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -128,7 +128,9 @@ class GpuArrays(ops.TileArrays):
 
     def update(self, job: ops.UpdateJob, first_step: int) -> None:
         """Pulse the devices for every sample of the job, in order."""
-        for part, step in slices(job, first_step):
+        longest = max(1, int(job.length.max(initial=1)))
+        each = 4 * -(-longest // ops.TRAIN_SLOTS) * sum(self.hidden.shape)
+        for part, step in job.parts(first_step, each, _SCRATCH):
             encoded = Encoded(part, step, self.seed)
             program, threads = update_program(
                 self.stem,
@@ -207,15 +209,6 @@ class Encoded:
         self.record = ops.record("update", native, self._scales.data_ptr(), longest, self.words, *scratch)
         given = [self.record, pointer(self.x_train), u64(seed), *map(i64, shape)]
         start(device, common_program(), "ohm_encode", samples * sum(shape), given)
-
-
-def slices(job: ops.UpdateJob, first_step: int) -> Iterator[tuple[ops.UpdateJob, int]]:
-    """Cut an update of very many samples (a convolution's) so that its trains stay small; results are the same."""
-    longest = max(1, int(job.length.max(initial=1)))
-    each = 4 * -(-longest // ops.TRAIN_SLOTS) * (job.x.shape[1] + job.d.shape[1])
-    count = max(1, _SCRATCH // each)
-    for first in range(0, job.x.shape[0], count):
-        yield job.part(slice(first, first + count)), first_step + first
 
 
 def coincidences(job: ops.UpdateJob, seed: int, first_step: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ from engine import ops
 from engine.cuda import arrays
 from engine.cuda.arrays import i64, pointer, u32
 from engine.cuda.program import product_program, vectors_program
+from engine.product_call import Product
 
 _SCALE_THREADS = 256  # of a block for one vector; engine/csrc/cuda/vectors.h
 _WARP = 32
@@ -106,7 +107,7 @@ class GpuProduct:
 
     Parameters
     ----------
-    call : engine.ops.Product
+    call : engine.product_call.Product
     weights : torch.Tensor
         ``(out, in)`` float32 on the GPU.
     x : torch.Tensor
@@ -122,7 +123,7 @@ class GpuProduct:
         ``(samples,)`` int32, there too.
     """
 
-    def __init__(self, call: ops.Product, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None):
+    def __init__(self, call: Product, weights: torch.Tensor, x: torch.Tensor, clipped: torch.Tensor | None = None):
         self.call, self.weights, self.x, self.device, self.clipped = call, weights, x, x.device, clipped
         self.samples, self.n = x.shape
         self.m = weights.shape[1 if call.transposed else 0]

@@ -9,6 +9,7 @@ import torch
 
 from engine import ops
 from engine.errors import ParameterError, say
+from engine.product_call import Product
 from engine.rng import derive_seed
 from engine.shapes import checked
 from engine.tiles.periphery import IOParameters
@@ -93,7 +94,7 @@ class ReadableTile(LastingTile):
             self._averages[way] = io.moved_average(self._averages[way], x)
         seeds = (derive_seed(seed, "read") for seed in (self.seed, self.construction_seed))
         first = self._advance(way, len(x))
-        call = ops.Product(io.pack(forward=not transposed), transposed, *seeds, first, self._averages[way])
+        call = Product(io.pack(forward=not transposed), transposed, *seeds, first, self._averages[way])
         y, self.rounds = call(self.weights, x)
         return y
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from engine import ops
 from engine.cuda.arrays import checked_device
 from engine.devices.base import Device
 from engine.errors import ParameterError, ShapeError, StateError, say
+from engine.product_call import Product
 from engine.quantity import Model
 from engine.rng import checked_seed
 from engine.shapes import check_buffer, checked
@@ -328,7 +328,7 @@ class Tile(ReadableTile):
             self._averages[way] = io.moved_average(self._averages[way], v)
         params, first = self._packed(way), self._advance(way, v.shape[0])
         seeds = self.seed, self.construction_seed
-        call = ops.Product(params, way == "backward", *seeds, first, self._averages[way])
+        call = Product(params, way == "backward", *seeds, first, self._averages[way])
         y, self.rounds = call(weights, v, clipped)
         return y
 

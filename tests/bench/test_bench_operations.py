@@ -15,7 +15,7 @@ from bench.operation import Operation, WrongAnswer, device_of
 from bench.operations.memory import Memory
 from bench.operations.update import COINCIDENCES, Update
 from bench.peer import Peer
-from engine import devices, ops
+from engine import devices
 from engine.errors import ParameterError
 from engine.tiles import IOParameters, Tile
 
@@ -82,8 +82,8 @@ def test_update_verify_sees_a_kernel_that_is_five_percent_off(monkeypatch):
 
 @pytest.mark.parametrize("way", ["forward", "backward"])
 def test_product_verify_sees_a_wrong_product(way, monkeypatch):
-    plain = ops.Product.__call__
-    monkeypatch.setattr(ops.Product, "__call__", lambda *args: (plain(*args)[0] * 1.001, None))
+    plain = Product.__call__
+    monkeypatch.setattr(Product, "__call__", lambda *args: (plain(*args)[0] * 1.001, None))
     with pytest.raises(WrongAnswer, match=way):
         operations.get(way).verify()
 

@@ -11,12 +11,12 @@ import lives
 import pytest
 import torch
 
-from engine import ops
 from engine.cuda import product
 from engine.cuda.arrays import GpuArrays
 from engine.devices.ideal import Ideal
 from engine.nn import AnalogLinear
 from engine.optim import AnalogSGD
+from engine.product_call import Product
 from engine.tiles import IOParameters, Tile, TileConfig
 
 SHAPE = (37, 50)  # neither a multiple of four nor of sixteen
@@ -25,7 +25,7 @@ PERFECT = IOParameters(is_perfect=True).pack()
 
 def cpu_sums(weights: torch.Tensor, z: torch.Tensor, *, transposed: bool) -> torch.Tensor:
     """Return the product in the CPU's order of summation, wherever the arrays lie."""
-    call = ops.Product(PERFECT, transposed, 0, 0, 0)
+    call = Product(PERFECT, transposed, 0, 0, 0)
     return call.on_cpu(weights.cpu().contiguous(), z.cpu())[0].to(z.device)
 
 

@@ -398,3 +398,18 @@ def test_update_of_strided_input_uses_its_values():
     one.update(x, d, 0.1)
     two.update(x.T.contiguous().T, d.repeat(1, 2)[:, :5], 0.1)
     torch.testing.assert_close(one.weights, two.weights, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("pulse_type", ["stochastic_compressed", "deterministic_implicit"])
+def test_update_of_very_many_samples_made_in_parts_has_the_bits_of_one(pulse_type, monkeypatch):
+    draw = torch.Generator().manual_seed(5)
+    x, d = torch.rand(50, 70, generator=draw), torch.randn(50, 6, generator=draw)
+    made = []
+    for at_most in (1 << 24, 1):
+        monkeypatch.setattr("engine.ops.MASK_BYTES", at_most)
+        tile = Tile(6, 70, SoftBounds(), seed=3, update=UpdateParameters(pulse_type=pulse_type))
+        before = tile.hidden.clone()
+        tile.update(x, d, 0.05)
+        made.append(tile.hidden)
+        assert not torch.equal(tile.hidden, before)
+    assert torch.equal(*made)

@@ -66,7 +66,7 @@ def test_products_of_all_chips_are_those_of_each(io, shared):
     seeds = [1, 2, 3], [4, 5, 6], [0, 7, 9]
     found = chip_ops.ChipProducts(io.pack(), *seeds, factors=factors)(weights, x)
     for k, (seed, lines, first) in enumerate(zip(*seeds, strict=True)):
-        alone = ops.Product(io.pack(), False, seed, lines, first)(weights[k], x if shared else x[k])[0]
+        alone = Product(io.pack(), False, seed, lines, first)(weights[k], x if shared else x[k])[0]
         assert torch.equal(found[k], alone * factors[k])
 
 
