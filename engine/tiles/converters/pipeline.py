@@ -59,7 +59,8 @@ class PipelineConverter(CircuitConverter):
         units = 1 + self.capacitor_std * self._drawn(seed, "capacitors", columns, self._made, 2)
         off = self.threshold_std * self._drawn(seed, "thresholds", columns, self._made, 2)
         ratios, betas = units[..., 1] / units[..., 0], units[..., 0] / units.sum(-1)
-        return tuple(np.repeat(v, self.stages // self._made, axis=1) for v in (ratios, betas, off))
+        times = self.stages // self._made
+        return np.repeat(ratios, times, axis=1), np.repeat(betas, times, axis=1), np.repeat(off, times, axis=1)
 
     @property
     def _made(self) -> int:
