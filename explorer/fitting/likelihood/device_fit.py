@@ -163,11 +163,14 @@ def _moved(objective: Objective, u: np.ndarray, name: str, value: float, fast: b
     """Return a point with one bound elsewhere; ``fast`` with steps as large as in the first part of the ramps."""
     scene, moved = objective.candidate.scene, u.copy()
     start = dict(zip(objective.names, objective.start(), strict=True))
+    hurry = {f"s_{n}": np.log(scene.hurry(way)) for n, way in (("up", 1), ("down", -1))}
     for i, c in enumerate(objective.coordinates):
         if c.name == name:
             moved[i] = c.inward(value)
-        elif c.name in ("s_up", "s_down") and fast:
-            moved[i] = start[c.name] + np.log(scene.hurry(1 if c.name == "s_up" else -1))
+        elif fast and c.name in hurry:
+            moved[i] = start[c.name] + hurry[c.name]
+        elif fast and c.name == "write_std":  # plateaus leave the moments little to tell it by
+            moved[i] = max(start[c.name], np.log(scene.step_std))
     return moved
 
 
