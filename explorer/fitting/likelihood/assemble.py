@@ -13,6 +13,7 @@ from engine import ops
 from .common_noise import CommonNoise, common_noise
 from .device_fit import DeviceFit, upper_limit
 from .effects import Cohort
+from .expansion import expanded
 from .parameters import Parameter, held, is_signed, parameter
 
 NOISE = {
@@ -120,6 +121,8 @@ def of_population(fits: Sequence[DeviceFit]) -> dict[str, Parameter]:
     together = common_noise(fits)
     if together:
         fits = together.fits
+    if fits[0].candidate.curved:
+        fits = expanded(fits, together.names if together else [])
     cohort = Cohort(fits)
     described = fits[0].candidate.described()
     made: dict[str, Parameter] = {}

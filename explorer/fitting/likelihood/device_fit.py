@@ -54,6 +54,8 @@ class DeviceFit:
         Coordinates that take part in a combination the data say nothing about.
     held : dict of str to str
         Coordinates that were held: ``far`` for a bound out of reach, ``nothing`` for noise that is not seen.
+    shift : numpy.ndarray or None
+        ``(coordinates,)`` from ``u`` to the estimate, where quantities are to be taken as straight between the two.
     """
 
     candidate: Candidate
@@ -64,6 +66,7 @@ class DeviceFit:
     converged: bool
     weak: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
+    shift: np.ndarray | None = None
 
     @property
     def device(self) -> Observed:
@@ -93,7 +96,8 @@ class DeviceFit:
             found = np.array([np.broadcast_to(np.asarray(r, float), len(moves)) for r in rows])  # (q, sets)
         n = self.u.size
         slopes = np.nan_to_num((found[:, 1 : n + 1] - found[:, n + 1 :]) / (2 * step))
-        return found[:, 0], slopes @ self.covariance @ slopes.T
+        value = found[:, 0] if self.shift is None else found[:, 0] + slopes @ self.shift
+        return value, slopes @ self.covariance @ slopes.T
 
 
 def fit_device(
