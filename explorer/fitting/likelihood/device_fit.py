@@ -298,13 +298,12 @@ def _information_of(objective: Objective, u, scale, curve: np.ndarray, j: int, s
 def _in_weight_units(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return the matrix that turns the logarithm of relative step noise into that of the noise in weight units."""
     turn = np.eye(u.size)
-    if "dw_min_std" not in objective.names:
-        return turn
     moves = np.concatenate([np.eye(u.size), -np.eye(u.size)]) * 0.02 * scale
     with np.errstate(all="ignore"):
-        level = np.log(np.maximum(objective.candidate.level(objective.outward(u + moves)), 1e-300))
-    j = objective.names.index("dw_min_std")
-    turn[j] += np.nan_to_num((level[: u.size] - level[u.size :]) / (0.04 * scale))
+        levels = objective.candidate.noise_levels(objective.outward(u + moves))
+        for name in (n for n in levels if n in objective.names):
+            level = np.log(np.maximum(levels[name], 1e-300))
+            turn[objective.names.index(name)] += np.nan_to_num((level[: u.size] - level[u.size :]) / (0.04 * scale))
     return turn
 
 

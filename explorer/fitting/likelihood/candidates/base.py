@@ -124,6 +124,10 @@ class Candidate(ABC):
         """Return a typical step, ``(sets,)`` weight units: what the noise of a step is relative to."""
         return np.sqrt(np.asarray(x["s_up"]) * x["s_down"])
 
+    def noise_levels(self, x: Values) -> dict[str, np.ndarray]:
+        """Return, by coordinate of relative noise, the step that it is relative to, ``(sets,)`` weight units."""
+        return {"dw_min_std": self.level(x)}
+
     def variants(self) -> Sequence[Candidate]:
         """Return this and its variants, of which the best is kept: noise forms, numbers of nodes."""
         return [self]
