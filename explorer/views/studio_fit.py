@@ -9,7 +9,6 @@ import param
 import xarray as xr
 from panel.viewable import Viewable, Viewer
 
-from engine.errors import OhmscapeError
 from explorer import jobs
 from explorer.experiments.base import Experiment
 from explorer.experiments.fit_response import AUTO, FitResponse
@@ -29,9 +28,12 @@ from explorer.views.fit_plots import (
 )
 from explorer.views.job_box import JobBox
 from explorer.views.job_words import Runner
-from explorer.views.live import in_one_message, refresh
+from explorer.views.live import LatestWins, in_one_message, refresh
 
 ARGUMENT = "fit"
+AT_ONCE = 100_000
+"""Readings that are written for the job within the click; more would hold up every page, and are written beside it."""
+
 _ALL = "all classes, ranked"
 
 
@@ -60,6 +62,9 @@ class StudioFit(Viewer):
         self.start = theme.button("Fit", icon="play_arrow", primary=True, disabled=True)
         self.start.on_click(lambda _: self.run())
         self.box = JobBox(runner or jobs.runner(), self._done, ARGUMENT, changed=self._show)
+        self.writer: LatestWins[tuple[Normalised, str], tuple[Normalised, FitResponse]] = LatestWins(
+            _handed_over, self._submit, self._refused
+        )
         self.stale = theme.warning_box(visible=False)
         self.verdict, self.notes = theme.info_box(visible=False), theme.html(visible=False)
         self.ranking, self.parameters, self.corrupt, self.residual_words = (theme.html() for _ in range(4))
@@ -97,17 +102,21 @@ class StudioFit(Viewer):
         data = self._normalised
         if data is None:
             return
-        try:
-            experiment = FitResponse(
-                readings=data.measured.to_csv(), provenance=provenance(data.measured),
-                source_name=data.measured.source_name, model=self.model.value,
-                w_lo=data.w_lo, w_hi=data.w_hi, g_lo=data.g_lo, g_hi=data.g_hi,
-            )  # fmt: skip
-        except OhmscapeError as error:
-            theme.say_error(self.box.problem, str(error))
-            return
-        self._fitted = data
-        self.box.submit(experiment, f"fit {data.measured.source_name}")
+        asked = data, str(self.model.value)
+        if sum(map(len, data.measured.traces)) <= AT_ONCE:
+            self.writer.now(asked)
+        else:
+            self.start.param.update(disabled=True, label="Handing over the readings …")
+            self.writer.request(asked)
+
+    def _submit(self, asked: tuple[Normalised, FitResponse]) -> None:
+        self._fitted, experiment = asked
+        self.box.submit(experiment, f"fit {experiment.source_name}")
+        self._show()
+
+    def _refused(self, problem: Exception) -> None:
+        theme.say_error(self.box.problem, str(problem))
+        self._show()
 
     def _results(self) -> list[Viewable]:
         def drawn(plot) -> Viewable:
@@ -178,6 +187,16 @@ class StudioFit(Viewer):
         stale = self.fit is not None and not _same(self._fitted, self._normalised)
         theme.say_warning(self.stale, "Press Fit to bring it up to date." if stale else "",
                           "This result belongs to other readings or another map.")  # fmt: skip
+
+
+def _handed_over(asked: tuple[Normalised, str]) -> tuple[Normalised, FitResponse]:
+    """Return readings and the experiment that fits a class to them."""
+    data, model = asked
+    experiment = FitResponse(
+        readings=data.measured.to_csv(), provenance=provenance(data.measured), source_name=data.measured.source_name,
+        model=model, w_lo=data.w_lo, w_hi=data.w_hi, g_lo=data.g_lo, g_hi=data.g_hi,
+    )  # fmt: skip
+    return data, experiment
 
 
 def _same(one: Normalised | None, other: Normalised | None) -> bool:

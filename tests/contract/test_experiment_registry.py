@@ -15,7 +15,7 @@ from explorer.experiments import Cancelled, Experiment
 NAMES = experiments.names()
 # Sizes that keep a run in the tests short, by the name of the parameter; an experiment takes those it has.
 SMALL = {"n_devices": 5, "n_pulses": 12, "epochs": 1, "n_seeds": 1, "batch_size": 100,
-         "n_chips": 3, "n_draws": 2, "samples": 90, "test_samples": 50}  # fmt: skip
+         "n_chips": 3, "n_draws": 2, "samples": 90, "test_samples": 50, "held_out": False}  # fmt: skip
 
 
 def small(name: str, **more) -> Experiment:

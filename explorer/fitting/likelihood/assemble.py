@@ -13,6 +13,7 @@ from engine import ops
 from .common_noise import CommonNoise, common_noise
 from .device_fit import DeviceFit, upper_limit
 from .effects import Cohort
+from .expansion import expanded
 from .parameters import Parameter, held, is_signed, parameter
 
 NOISE = {
@@ -120,6 +121,8 @@ def of_population(fits: Sequence[DeviceFit]) -> dict[str, Parameter]:
     together = common_noise(fits)
     if together:
         fits = together.fits
+    if fits[0].candidate.curved:
+        fits = expanded(fits, together.names if together else [])
     cohort = Cohort(fits)
     described = fits[0].candidate.described()
     made: dict[str, Parameter] = {}
@@ -142,6 +145,8 @@ def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) 
     at = [first.objective.names.index(n) for n in together.names]
     covariance[np.ix_(at, at)] = together.covariance
     typical = replace(first, covariance=covariance)
+    if first.candidate.own_noise:
+        typical = _mean_device(typical, together.fits, at)
     wanted = {n: NOISE[n] for n in noise_names(together.fits)}
     if first.candidate.own_noise:
         wanted |= {n: d for n, d in described.items() if n.startswith("spread_")}
@@ -159,6 +164,16 @@ def _shared_noise(together: CommonNoise, made: dict[str, Parameter], described) 
     free = max(len(together.fits) - 1, 1)
     signed = {n: is_signed(n, first.candidate.stem) and not n.startswith("spread_") for n in found}
     return {n: parameter(n, v, e, *wanted[n], signed=signed[n], freedom=free) for n, (v, e) in found.items()}
+
+
+def _mean_device(typical: DeviceFit, fits: Sequence[DeviceFit], common: Sequence[int]) -> DeviceFit:
+    """Return the device whose curve is the mean of all, with the error of that mean: noise is relative to its steps."""
+    u = np.array([f.u for f in fits])
+    rest = np.setdiff1d(np.arange(u.shape[1]), common)
+    mean, covariance = typical.u.copy(), typical.covariance.copy()
+    mean[rest] = u[:, rest].mean(0)
+    covariance[np.ix_(rest, rest)] = np.cov(u[:, rest].T) / len(fits)
+    return replace(typical, u=mean, covariance=covariance)
 
 
 def _relative_write_noise(fit: DeviceFit, scale: Parameter | None, fits: Sequence[DeviceFit]) -> tuple[float, float]:

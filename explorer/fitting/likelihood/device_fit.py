@@ -54,6 +54,8 @@ class DeviceFit:
         Coordinates that take part in a combination the data say nothing about.
     held : dict of str to str
         Coordinates that were held: ``far`` for a bound out of reach, ``nothing`` for noise that is not seen.
+    shift : numpy.ndarray or None
+        ``(coordinates,)`` from ``u`` to the estimate, where quantities are to be taken as straight between the two.
     """
 
     candidate: Candidate
@@ -64,6 +66,7 @@ class DeviceFit:
     converged: bool
     weak: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
+    shift: np.ndarray | None = None
 
     @property
     def device(self) -> Observed:
@@ -93,7 +96,8 @@ class DeviceFit:
             found = np.array([np.broadcast_to(np.asarray(r, float), len(moves)) for r in rows])  # (q, sets)
         n = self.u.size
         slopes = np.nan_to_num((found[:, 1 : n + 1] - found[:, n + 1 :]) / (2 * step))
-        return found[:, 0], slopes @ self.covariance @ slopes.T
+        value = found[:, 0] if self.shift is None else found[:, 0] + slopes @ self.shift
+        return value, slopes @ self.covariance @ slopes.T
 
 
 def fit_device(
@@ -163,11 +167,14 @@ def _moved(objective: Objective, u: np.ndarray, name: str, value: float, fast: b
     """Return a point with one bound elsewhere; ``fast`` with steps as large as in the first part of the ramps."""
     scene, moved = objective.candidate.scene, u.copy()
     start = dict(zip(objective.names, objective.start(), strict=True))
+    hurry = {f"s_{n}": np.log(scene.hurry(way)) for n, way in (("up", 1), ("down", -1))}
     for i, c in enumerate(objective.coordinates):
         if c.name == name:
             moved[i] = c.inward(value)
-        elif c.name in ("s_up", "s_down") and fast:
-            moved[i] = start[c.name] + np.log(scene.hurry(1 if c.name == "s_up" else -1))
+        elif fast and c.name in hurry:
+            moved[i] = start[c.name] + hurry[c.name]
+        elif fast and c.name == "write_std":  # plateaus leave the moments little to tell it by
+            moved[i] = max(start[c.name], np.log(scene.step_std))
     return moved
 
 
@@ -291,13 +298,12 @@ def _information_of(objective: Objective, u, scale, curve: np.ndarray, j: int, s
 def _in_weight_units(objective: Objective, u: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return the matrix that turns the logarithm of relative step noise into that of the noise in weight units."""
     turn = np.eye(u.size)
-    if "dw_min_std" not in objective.names:
-        return turn
     moves = np.concatenate([np.eye(u.size), -np.eye(u.size)]) * 0.02 * scale
     with np.errstate(all="ignore"):
-        level = np.log(np.maximum(objective.candidate.level(objective.outward(u + moves)), 1e-300))
-    j = objective.names.index("dw_min_std")
-    turn[j] += np.nan_to_num((level[: u.size] - level[u.size :]) / (0.04 * scale))
+        levels = objective.candidate.noise_levels(objective.outward(u + moves))
+        for name in (n for n in levels if n in objective.names):
+            level = np.log(np.maximum(levels[name], 1e-300))
+            turn[objective.names.index(name)] += np.nan_to_num((level[: u.size] - level[u.size :]) / (0.04 * scale))
     return turn
 
 

@@ -73,6 +73,8 @@ class Candidate(ABC):
     hard_bounds : bool
         The step does not vanish at the bounds, so they are coordinates only where readings stop at them (options
         ``top`` and ``bottom``).
+    curved : bool
+        The likelihood of one device is far from normal; of a population it is taken near the others.
     common : tuple of str
         Coordinates that are one number for all devices of the class.
     common_shown : tuple of str
@@ -88,6 +90,7 @@ class Candidate(ABC):
     twin_of: ClassVar[str] = ""
     twin_of_several: ClassVar[str] = ""
     hard_bounds: ClassVar[bool] = False
+    curved: ClassVar[bool] = False
     own_noise: ClassVar[bool] = False
     common: ClassVar[tuple[str, ...]] = ()
     common_shown: ClassVar[tuple[str, ...]] = ()
@@ -120,6 +123,10 @@ class Candidate(ABC):
     def level(self, x: Values) -> np.ndarray:
         """Return a typical step, ``(sets,)`` weight units: what the noise of a step is relative to."""
         return np.sqrt(np.asarray(x["s_up"]) * x["s_down"])
+
+    def noise_levels(self, x: Values) -> dict[str, np.ndarray]:
+        """Return, by coordinate of relative noise, the step that it is relative to, ``(sets,)`` weight units."""
+        return {"dw_min_std": self.level(x)}
 
     def variants(self) -> Sequence[Candidate]:
         """Return this and its variants, of which the best is kept: noise forms, numbers of nodes."""

@@ -29,15 +29,29 @@ class LookupTable(PiecewiseStep):
     own_noise = True
 
     def coordinates(self) -> list[Coordinate]:
-        """Return mean steps, and noise on a logarithmic scale, in units of the mean step."""
+        """Return mean steps, and noise on a logarithmic scale in units of the device's own mean step of a direction.
+
+        Devices of a population differ in scale: mean and noise of a step grow together, their ratio is the same.
+        """
         noise = self.scene.relative_noise
-        names = [f"{n}_noise_{k}" for n in ("up", "down") for k in range(SPREAD_NODES)]
-        return super().coordinates() + [Coordinate(name, noise, True) for name in names]
+        return super().coordinates() + [Coordinate(name, noise, True) for way in WAYS for name in _noise(way)]
+
+    def noise_levels(self, x: Values) -> dict[str, np.ndarray]:
+        """Return the mean step of a direction for each noise in it."""
+        levels = [np.maximum(np.abs(steps.mean(-1)), 1e-3 * self.unit) for steps in self.steps(x)]
+        return {name: level for way, level in zip(WAYS, levels, strict=True) for name in _noise(way)}
 
     def device_values(self, x: Values) -> dict:
         """Return scale, ends and tables."""
         tables = dict(zip(("mean_up", "mean_down"), self.steps(x), strict=True))
-        for name in ("up", "down"):
-            noise = [x[f"{name}_noise_{k}"] for k in range(SPREAD_NODES)]
-            tables[f"spread_{name}"] = self.unit * np.stack(noise, axis=-1)
+        levels = self.noise_levels(x)
+        for way in WAYS:
+            tables[f"spread_{way}"] = np.stack([levels[name] * x[name] for name in _noise(way)], axis=-1)
         return {**self.frame(x), **tables}
+
+
+WAYS = ("up", "down")
+
+
+def _noise(way: str) -> list[str]:
+    return [f"{way}_noise_{k}" for k in range(SPREAD_NODES)]

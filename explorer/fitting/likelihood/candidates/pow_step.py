@@ -22,6 +22,7 @@ class PowStep(Candidate):
 
     stem = "pow_step"
     title = "Power step"
+    curved = True
     shown = {
         "dw_min": ("w", "step at the far bound of the stronger direction"),
         "up_down": UP_DOWN,
