@@ -66,6 +66,7 @@ def opened(url: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(chromium.find()), args=list(chromium.FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(START_LIMIT_S * 1000)
         page.goto(f"{url}drift_lab")
         page.get_by_text("quick estimate").first.wait_for(timeout=START_LIMIT_S * 1000)
         closed = page.locator(".MuiAccordionSummary-root[aria-expanded=false]")
