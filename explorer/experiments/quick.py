@@ -13,7 +13,7 @@ CHIPS, MOMENTS = (4, 3, 1), (99, 5, 3)
 FEWEST_SAMPLES, _MOST_SAMPLES = 24, 1000
 _SECONDS = 1.5  # of one scenario on one core; the way to the worker and back comes on top
 # Measured on one core with all that goes into a result; a page and perhaps a full run want some of it too.
-_MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 4e-11, 2.8e-9, 1.2e-8
+_MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 4e-11, 7e-9, 1.2e-8
 
 
 def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None:
