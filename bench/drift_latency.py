@@ -35,9 +35,9 @@ _LEFT_OUT = ("network", "n_chips", "n_read", "seed", "training")
 # Sets a widget and waits until the curve was stale and is an estimate again; returns milliseconds and the means drawn.
 _MOVE = """([label, value]) => new Promise(resolve => {
   const models = [...Bokeh.documents[0]._all_models.values()]
-  // the newest: rows that a change of devices has replaced may still be known
-  const widget = models.findLast(m => m.data?.label === label && 'value' in m.data && !('placeholder' in m.data))
-    ?? models.findLast(m => m.data?.label === label)
+  // one that is on the page: rows that a change of devices has replaced may still be known
+  const there = models.filter(m => m.data?.label === label && Bokeh.index.find_one_by_id(m.id))
+  const widget = there.find(m => 'value' in m.data && !('placeholder' in m.data)) ?? there[0]
   const chip = () => [...Bokeh.documents[0]._all_models.values()]
     .map(m => m.data?.label).find(l => ['Stale', 'Estimate'].includes(l))
   if (!widget) { resolve({missing: label}); return }
@@ -66,15 +66,23 @@ def opened(url: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(chromium.find()), args=list(chromium.FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(START_LIMIT_S * 1000)
         page.goto(f"{url}drift_lab")
         page.get_by_text("quick estimate").first.wait_for(timeout=START_LIMIT_S * 1000)
-        closed = page.locator(".MuiAccordionSummary-root[aria-expanded=false]")
-        for _ in range(closed.count()):
-            closed.first.click()  # what is opened is no longer among them
-            page.wait_for_timeout(100)
-        page.wait_for_timeout(2000)
         yield page
         browser.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until the last change is undone and the rows of its devices stand again, all groups open."""
+    page.get_by_text("Class defaults").first.wait_for()
+    page.get_by_text("Estimate", exact=True).first.wait_for()
+    page.wait_for_timeout(1000)  # echoes of old values end
+    closed = page.locator(".MuiAccordionSummary-root[aria-expanded=false]")
+    for _ in range(closed.count()):
+        closed.first.click()  # what is opened is no longer among them
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
 
 
 def moved(state: DriftState, name: str) -> tuple[object, object] | None:
@@ -113,6 +121,7 @@ def move(page: Page, name: str) -> float | None:
     if found is None:
         return None
     value, position = found
+    settle(page)
     told = page.evaluate(_MOVE, [name, position])
     if "ms" not in told:
         raise SystemExit(f"no estimate within {LIMIT_S} s of moving {name} to {value}: {told}")
@@ -121,7 +130,6 @@ def move(page: Page, name: str) -> float | None:
     if not np.allclose(told["mean"], wanted, atol=1e-9, equal_nan=True):
         raise SystemExit(f"wrong answer: the drawn means are not those of {name} = {value}")
     page.get_by_role("button", name="Undo the last change").click()
-    page.wait_for_timeout(3000)  # rows of other devices are made anew, and echoes of old values end
     return told["ms"] / 1000
 
 

@@ -33,6 +33,7 @@ NETWORK = "mlp-digits-deep"
 DIGITAL = Schedule(epochs=100, lr=2e-3, weight_decay=1e-4)
 FURTHER = Schedule(epochs=40, lr=2e-3)
 CHIPS_SEED = 100
+QUANTILE, INITIAL_RANGE = 0.999, 3.0  # of the standard model's calibration
 HEAD = ("1 s", "1 h", "1 d", "1 y")
 PAIRS = converters.get("dual_pair")(f_lst=[1.0, 3.0])
 
@@ -51,6 +52,9 @@ ROWS: dict[tuple[str, str], tuple[dict[str, Any], tuple[tuple[float, float], ...
         {"scales": {"read_noise_scale": 0.0}}, ((87.21, 2.38), (86.61, 3.12), (86.27, 3.31), (83.73, 4.44))),
     ("direct", "no drift"): (
         {"scales": {"drift_scale": 0.0}}, ((86.63, 2.30), (86.24, 3.08), (85.68, 3.59), (85.34, 3.76))),
+    ("direct, peer's ranges", "global"): ({}, ((86.41, 2.19), (85.69, 3.41), (84.71, 4.71), (82.04, 4.96))),
+    ("direct, peer's ranges", "none"): (
+        {"compensations": ("none",)}, ((86.38, 2.35), (88.71, 1.45), (75.35, 2.58), (28.01, 2.35))),
     ("control", "global"): ({}, ((86.13, 2.74), (85.70, 3.51), (85.05, 4.52), (82.55, 4.98))),
     ("HWA", "global"): ({}, ((92.53, 0.85), (92.19, 1.04), (91.75, 1.47), (89.21, 2.23))),
     ("HWA", "none"): ({"compensations": ("none",)}, ((92.41, 0.96), (90.23, 1.59), (77.83, 2.98), (27.99, 2.51))),
@@ -122,11 +126,26 @@ def nets(seed: int, digital: Schedule = DIGITAL, further: Schedule = FURTHER) ->
     control = fine_tune(copy.deepcopy(first), lesson())
     made = {
         "direct": mapped(first),
+        "direct, peer's ranges": with_peers_ranges(mapped(first), first, split.x_train[:640]),
         "control": mapped(control),
         "HWA": aware(None),
         "HWA .06": aware(AddNormal(std_dev=0.06)),
     }
     return {"digital": first} | made
+
+
+@torch.no_grad()
+def with_peers_ranges(model: torch.nn.Sequential, digital: torch.nn.Sequential, x: torch.Tensor) -> torch.nn.Module:
+    """Set the input ranges that aihwkit's calibration finds, and return the model.
+
+    It collects the inputs of a layer while the layers before it still clip theirs at the initial range of 3.
+    """
+    for analog, layer in zip(model, digital, strict=True):
+        if isinstance(layer, torch.nn.Linear):
+            analog.input_range.fill_(torch.quantile(x.abs(), QUANTILE))
+            x = x.clamp(-INITIAL_RANGE, INITIAL_RANGE)
+        x = layer(x)
+    return model
 
 
 def run(trainings: int = 3, chips: int = 10, **schedules: Schedule) -> Found:

@@ -33,7 +33,7 @@ _TOGETHER = 25_000_000  # numbers in the largest activation of one pass, all chi
 _MOST_SAMPLES = 500
 _SERIAL = 1_000_000  # multiplications of a sample below which one thread is fastest
 _CALIBRATED_ON, _QUANTILE = 640, 0.999  # training samples; as in the acceptance experiment of docs/physics/inference.md
-_POOLED = 2_000_000  # weights in a histogram at most: more chips than that are not counted
+_POOLED = 2_000_000  # weights in a histogram at most
 # Assumed; MiniLM on two chips: forecast 0.97 GB, measured 0.85 to 1.0 GB beyond the process.
 _COPIES = 4  # of the largest tile's arrays that live while it is programmed or read
 _ACTIVATIONS = 6  # of a layer's inputs: scaled, quantised, product, outputs, and torch's own
@@ -256,12 +256,15 @@ def _aligned(alpha: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
 
 
 def pooled(chips: ProgrammedNetwork, what: str = "weights") -> np.ndarray:
-    """Return weights of all tiles as one array: ``"weights"`` of some chips, or what is ``"wanted"``."""
+    """Return weights of all tiles as one array, of a large network evenly spaced ones.
+
+    ``"weights"`` in use on some chips, or what is ``"wanted"``.
+    """
     tiles = chips.tiles.values()
-    if what == "wanted":
-        return np.concatenate([t.wanted.flatten().numpy() for t in tiles])
-    most = max(1, _POOLED // sum(t.wanted.numel() for t in tiles))
-    return np.concatenate([t.weights[:most].flatten().numpy() for t in tiles])
+    count = sum(t.wanted.numel() for t in tiles)
+    step, most = -(-count // _POOLED), max(1, _POOLED // count)
+    kept = [t.wanted[None] if what == "wanted" else t.weights[:most] for t in tiles]
+    return np.concatenate([w.flatten(1)[:, ::step].flatten().numpy() for w in kept])
 
 
 def sampled(tiles: list[ProgrammedTile], most: int, what: str) -> np.ndarray:
