@@ -17,6 +17,7 @@ from bench.operations.update import COINCIDENCES, Update
 from bench.peer import Peer
 from engine import devices
 from engine.errors import ParameterError
+from engine.product_call import Product
 from engine.tiles import IOParameters, Tile
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_peer.py")))

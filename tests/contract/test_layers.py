@@ -19,7 +19,7 @@ ORDER = [
     ("engine.cuda.compiler",),
     ("engine.cuda.cache", "engine.cuda.availability"),
     ("engine.cuda.driver",),
-    ("engine.ops", "engine.cuda"),  # the kernels of the CPU and of a GPU: either calls the other
+    ("engine.ops", "engine.product_call", "engine.cuda"),  # the kernels of the CPU and of a GPU: either calls the other
     ("engine.quantity", "engine.rng", "engine.likelihood", "engine.chip_ops"),
     ("engine.parts",),
     ("engine.devices",),

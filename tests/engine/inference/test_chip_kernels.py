@@ -9,6 +9,7 @@ from engine import chip_ops, ops
 from engine.devices.ideal import Ideal
 from engine.inference import program
 from engine.nn.conv import AnalogConv, AnalogConv1d, AnalogConv2d
+from engine.product_call import Product
 from engine.tiles import InputRangeParameters, IOParameters, MappingParameters, TileConfig
 
 PERIPHERIES = {
