@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products, of one tile and of many chips, and the devices of chips.
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 
 #include <algorithm>
 #include <array>
