@@ -295,7 +295,7 @@ class UpdateJob:
         return counts
 
     def trains(self, seed: int, first_step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the stochastic trains of columns and rows: ``(samples, words, in)`` and ``(samples, words, out)`` int32."""
+        """Return the trains of columns and rows, ``(samples, words, in)`` and ``(samples, words, out)`` int32."""
         if on_gpu(self.x.device):
             return gpu().trains(self, seed, first_step)
         words = -(-max(1, int(self.length.max(initial=1))) // TRAIN_SLOTS)

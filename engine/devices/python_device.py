@@ -143,7 +143,7 @@ def _run_places(numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _fires(trains: Sequence[torch.Tensor], slot: int) -> torch.Tensor:
-    """Return where the trains of columns and rows, ``(words, in)`` and ``(words, out)``, meet in a slot: ``(out, in)``."""
+    """Return where trains of columns, ``(words, in)``, and rows, ``(words, out)``, meet in a slot: ``(out, in)``."""
     columns, rows = (v[slot // ops.TRAIN_SLOTS] >> slot % ops.TRAIN_SLOTS & 1 for v in trains)
     return (rows[:, None] & columns) != 0
 
