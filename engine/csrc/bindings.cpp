@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The module: instruction sets, and all that the files in bindings/ add to it.
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 
 using namespace ohm_module;
 

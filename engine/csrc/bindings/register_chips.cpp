@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "bindings/product_job.h"
+#include "bindings/one_product.hpp"
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random numbers, seeds made from seeds, and elementary functions.
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 
 namespace ohm_module {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a GPU's kernels are given: the records of the CPU's, with addresses on the GPU.
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 
 #include <array>
 

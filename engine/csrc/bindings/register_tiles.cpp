@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tiles and their updates, processes in time and likelihoods.
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 
 #include <algorithm>
 

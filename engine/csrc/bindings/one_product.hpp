@@ -3,7 +3,7 @@
 #pragma once
 #include <memory>
 
-#include "bindings/shared.h"
+#include "bindings/shared.hpp"
 #include "core/mvm_plan.h"
 #include "core/periphery.h"
 
