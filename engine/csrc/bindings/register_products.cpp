@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-<<<<<<< HEAD
 // Products of one tile.
 #include "bindings/one_product.hpp"
-=======
-// Products, of one tile and of many chips, and the devices of chips.
-#include "bindings/shared.hpp"
-
-#include <algorithm>
-#include <array>
-#include <memory>
-
-#include "core/mvm_plan.h"
-#include "core/periphery.h"
->>>>>>> h3
 
 namespace ohm_module {
 namespace {
