@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
-from engine.chip_ops import Patches, keep_freed_memory
+from engine.chip_ops import keep_freed_memory
 from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
 from engine.inference import converters
@@ -22,12 +21,12 @@ from engine.inference import noise as noises
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
+from engine.inference.layers import LayerOnChips, affine
 from engine.inference.memory import check_memory, forecast
 from engine.inference.noise import NoiseModel
 from engine.inference.recipe import Recipe
 from engine.inference.tile import ProgrammedTile
 from engine.nn.checkpoint import analog_layers
-from engine.nn.grid import Block
 from engine.rng import checked_seed, derive_seed, derive_seeds
 
 _FORMAT = "programmed 1"
@@ -316,9 +315,9 @@ class ProgrammedNetwork(torch.nn.Module):
         self.model.eval()
         norms = [m for m in modes if isinstance(m, _BatchNorm) and m.running_mean is not None]
         for name, layer in layers.items():
-            layer.programmed = _Layer(self, name)
+            layer.programmed = LayerOnChips(self, name)
         for norm in norms:  # torch's own is slow over an axis of chips
-            norm.forward = _affine(norm)
+            norm.forward = affine(norm)
         try:
             yield
         finally:
@@ -383,51 +382,3 @@ def _evenly(chips: int, most: int) -> int:
 
 def _is_vmaps(problem: Exception) -> bool:
     return "vmap" in str(problem).lower() or "batching rule" in str(problem).lower()
-
-
-class _Layer:
-    """What an analog layer asks for the products of its tiles while a programmed network runs."""
-
-    def __init__(self, network: ProgrammedNetwork, name: str):
-        self._network, self._name = network, name
-
-    def __call__(
-        self, block: Block, x: torch.Tensor, scale: torch.Tensor | None, *,
-        patches: Patches | None = None, bias: torch.Tensor | None = None,
-    ) -> torch.Tensor:  # fmt: skip
-        network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
-        vectors = len(x) if patches is None else len(x) * math.prod(patches.places)
-        network.note(x.numel() + vectors * len(tile.wanted))
-        return _ChipProduct.apply(x, network._chip, tile, scale, patches, bias)
-
-
-class _ChipProduct(torch.autograd.Function):
-    """The product of one tile on the chip, or on all chips at once under vmap."""
-
-    @staticmethod
-    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias) -> torch.Tensor:
-        return tile.product(x.contiguous(), [int(chip)], scale, patches, bias)[0]
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        """Keep nothing: there is no way back."""
-
-    @staticmethod
-    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias):
-        if in_dims[0] is not None:
-            x = x.movedim(in_dims[0], 0)
-        return tile.product(x.contiguous(), chip.tolist(), scale, patches, bias), 0
-
-
-def _affine(norm: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a batch normalisation by its running statistics as one factor and one offset of each channel."""
-    factor = torch.rsqrt(norm.running_var + norm.eps)
-    factor = factor if norm.weight is None else factor * norm.weight
-    offset = -norm.running_mean * factor
-    offset = offset if norm.bias is None else offset + norm.bias
-
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        shape = (-1, *(1,) * (x.dim() - 2))
-        return (x * factor.view(shape)).add_(offset.view(shape))
-
-    return forward

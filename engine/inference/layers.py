@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What takes the place of a model's layers while it runs on programmed chips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.chip_ops import Patches
+from engine.inference.tile import ProgrammedTile
+from engine.nn.grid import Block
+
+if TYPE_CHECKING:
+    from engine.inference.network import ProgrammedNetwork
+
+
+class LayerOnChips:
+    """What an analog layer asks for the products of its tiles while a programmed network runs."""
+
+    def __init__(self, network: ProgrammedNetwork, name: str):
+        self._network, self._name = network, name
+
+    def __call__(
+        self, block: Block, x: torch.Tensor, scale: torch.Tensor | None, *,
+        patches: Patches | None = None, bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:  # fmt: skip
+        network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
+        vectors = len(x) if patches is None else len(x) * math.prod(patches.places)
+        network.note(x.numel() + vectors * len(tile.wanted))
+        return _ChipProduct.apply(x, network._chip, tile, scale, patches, bias)
+
+
+class _ChipProduct(torch.autograd.Function):
+    """The product of one tile on the chip, or on all chips at once under vmap."""
+
+    @staticmethod
+    def forward(x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias) -> torch.Tensor:
+        return tile.product(x.contiguous(), [int(chip)], scale, patches, bias)[0]
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        """Keep nothing: there is no way back."""
+
+    @staticmethod
+    def vmap(info, in_dims, x: torch.Tensor, chip: torch.Tensor, tile: ProgrammedTile, scale, patches, bias):
+        if in_dims[0] is not None:
+            x = x.movedim(in_dims[0], 0)
+        return tile.product(x.contiguous(), chip.tolist(), scale, patches, bias), 0
+
+
+def affine(norm: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a batch normalisation by its running statistics as one factor and one offset of each channel."""
+    factor = torch.rsqrt(norm.running_var + norm.eps)
+    factor = factor if norm.weight is None else factor * norm.weight
+    offset = -norm.running_mean * factor
+    offset = offset if norm.bias is None else offset + norm.bias
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *(1,) * (x.dim() - 2))
+        return (x * factor.view(shape)).add_(offset.view(shape))
+
+    return forward
