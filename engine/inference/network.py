@@ -18,10 +18,10 @@ from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
 from engine.inference import converters
 from engine.inference import noise as noises
-from engine.inference.chip_layer import ChipLayer, affine
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
+from engine.inference.layers import LayerOnChips, affine
 from engine.inference.memory import check_memory, forecast
 from engine.inference.noise import NoiseModel
 from engine.inference.recipe import Recipe
@@ -315,7 +315,7 @@ class ProgrammedNetwork(torch.nn.Module):
         self.model.eval()
         norms = [m for m in modes if isinstance(m, _BatchNorm) and m.running_mean is not None]
         for name, layer in layers.items():
-            layer.programmed = ChipLayer(self, name)
+            layer.programmed = LayerOnChips(self, name)
         for norm in norms:  # torch's own is slow over an axis of chips
             norm.forward = affine(norm)
         try:

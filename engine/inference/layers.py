@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of a network while it runs on programmed chips."""
+"""What takes the place of a model's layers while it runs on programmed chips."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,12 +13,15 @@ from engine.chip_ops import Patches
 from engine.inference.tile import ProgrammedTile
 from engine.nn.grid import Block
 
+if TYPE_CHECKING:
+    from engine.inference.network import ProgrammedNetwork
 
-class ChipLayer:
+
+class LayerOnChips:
     """What an analog layer asks for the products of its tiles while a programmed network runs."""
 
-    def __init__(self, network: Any, name: str):
-        self._network, self._name = network, name  # a ProgrammedNetwork, which knows the chips and the tiles
+    def __init__(self, network: ProgrammedNetwork, name: str):
+        self._network, self._name = network, name
 
     def __call__(
         self, block: Block, x: torch.Tensor, scale: torch.Tensor | None, *,
