@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from lab_page import WAIT_MS, LabPage
+from playwright.sync_api import expect
 
 from explorer.views.measured_files import example_csv
 
@@ -68,4 +69,4 @@ def test_file_that_is_none_gives_one_line_and_the_page_goes_on(studio, tmp_path)
     studio.button("Try with an example").click()
     studio.sees("3 devices, 1 cycle, 723 readings")
     assert studio.page.locator(".box.error:visible").count() == 0
-    assert studio.button("Fit", exact=True).is_enabled(timeout=WAIT_MS)
+    expect(studio.button("Fit", exact=True)).to_be_enabled(timeout=WAIT_MS)
