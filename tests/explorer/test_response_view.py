@@ -90,7 +90,8 @@ def test_response_every_class_is_drawn(view: ResponseView, state: DeviceState, s
     assert not view.problem.visible
     assert np.isfinite(view.curves.source.data["nominal"]).all()
     up = view.steps.lines.data["up"]
-    assert min(up) >= -np.finfo(np.float32).eps * max(up)  # at the bound a difference of two numbers as large as the largest
+    # At the bound it is the difference of two numbers as large as the largest step.
+    assert min(up) >= -np.finfo(np.float32).eps * max(up)
 
 
 def test_symmetry_histogram_counts_devices_with_a_point(state: DeviceState, view: ResponseView):
