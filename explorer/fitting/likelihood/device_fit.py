@@ -160,7 +160,26 @@ def scanned(objective: Objective, begin: np.ndarray) -> np.ndarray:
         trials = [_moved(objective, begin, name, w, f) for w in places if w * way > 0 for f in (False, True)]
         if trials:
             begin = trials[int(objective.values(np.array(trials)).argmax())]
-    return begin
+    trials = [begin, *_rested(objective, begin)]
+    return trials[int(objective.values(np.array(trials)).argmax())]
+
+
+def _rested(objective: Objective, u: np.ndarray) -> list[np.ndarray]:
+    """Return points with both bounds where ramps end, over a grid of noise.
+
+    Readings that rest leave the moments too much noise of the steps, with which no bound is likely.
+    """
+    scene, names = objective.candidate.scene, objective.names
+    rest = u.copy()
+    for name, way in (("w_max", 1), ("w_min", -1)):
+        if name in names and scene.rest.get(way, 0.0) * way > 0:
+            rest[names.index(name)] = objective.coordinates[names.index(name)].inward(scene.rest[way])
+    grids = {"dw_min_std": np.geomspace(0.05, 1.0, 5), "write_std": scene.step_std * np.geomspace(0.03, 1.0, 4)}
+    points = [rest]
+    for i, c in enumerate(objective.coordinates):
+        if c.name in grids:
+            points = [np.where(np.arange(u.size) == i, c.inward(v), point) for point in points for v in grids[c.name]]
+    return points
 
 
 def _moved(objective: Objective, u: np.ndarray, name: str, value: float, fast: bool) -> np.ndarray:

@@ -12,6 +12,9 @@ from .constant_step import UP_DOWN, W_MAX, W_MIN
 RATES = np.geomspace(0.5, 40.0, 12)
 """Exponents over the range tried for a start."""
 
+SHORT = 0.85
+"""Steps this far from weight 0 to where readings rest are free of the plateau there; those beyond are cut short."""
+
 HALF = 0.5
 """``a`` of the class: the exponent is then ``gamma`` over the whole range of the device, ``b`` being 0."""
 
@@ -69,7 +72,9 @@ class ExpStep(Candidate):
 
     def _start(self, way: int, width: float, rates: np.ndarray = RATES) -> tuple[float, float, float]:
         """Return scale, amplitude and exponent of the mean steps: straight lines in exp(rate w), the best rate."""
-        nodes = np.linspace(self.scene.low, self.scene.high, 9)
+        rest = self.scene.rest
+        low, high = (SHORT * rest.get(w, edge) for w, edge in ((-1, self.scene.low), (1, self.scene.high)))
+        nodes = np.linspace(low, high, 9)
         steps = self.scene.curve(way, nodes)
         best = (np.inf, 0.0, 0.0, 1.0)
         for rate in rates / self.scene.span:
