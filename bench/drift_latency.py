@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def run(page: Page, name: str) -> dict:
     for knob in DriftState().drift.fields():
         if knob not in _LEFT_OUT and (took := move(page, knob)) is not None:
             seconds[knob] = took
+            print(f"{name}: {knob} {took:.2f} s", file=sys.stderr, flush=True)
     values = list(seconds.values())
     slowest = max(seconds, key=seconds.get)
     return {"while": name, "median_s": float(np.median(values)), "p95_s": float(np.quantile(values, 0.95)),
