@@ -24,6 +24,7 @@ from explorer.fitting import (
     read_measured,
 )
 from explorer.fitting.likelihood import candidates, prepare
+from explorer.fitting.likelihood.device_fit import fit_device
 from explorer.fitting.likelihood.population import pool
 from explorer.fitting.trace import Trace, pulse_trace
 
@@ -420,3 +421,19 @@ def test_draw_and_simulate_refuse_too_few(soft_fit):
         soft_fit.draw(0)
     with pytest.raises(MeasuredDataError, match="more than one"):
         soft_fit.simulate(1)
+
+
+@pytest.mark.parametrize("seed", [21, 22, 23])
+def test_exponential_step_that_rests_at_its_bounds_is_as_likely_as_the_truth(seed):
+    """Two devices of 321 readings, c2c 0.2; searches used to end hundreds of units below."""
+    shape = {"A_up": -0.5, "A_down": -0.5, "gamma_up": 2.5, "gamma_down": 2.5}
+    steps = {"dw_min": 0.02, "a": 0.5, "b": 0.0, "w_max": 0.9, "w_min": -0.9}
+    data = engine_ramps("exp_step", 2, 80, 2, seed, start=-0.7, dw_min_std=0.2, write_noise_std=0.1, **shape, **steps)
+    bench = prepare(identity(data), "exclude").bench
+    options = {**bench.common(), "top": True, "bottom": True}
+    truth = {"s_up": 0.02, "s_down": 0.02, "A_up": -0.5, "A_down": -0.5, "rate_up": 2.5, "rate_down": 2.5,
+             "w_max": 0.9, "w_min": -0.9, "dw_min_std": 0.2, "write_std": 0.002}  # fmt: skip
+    for device, scene in zip(bench.devices, bench.scenes, strict=True):
+        fit = fit_device(candidates.get("exp_step")(scene, **options), device)
+        known = [c.inward(truth[c.name]) for c in fit.objective.coordinates]
+        assert fit.log_likelihood >= float(fit.objective.values(np.array(known))[0])
