@@ -135,7 +135,7 @@ def element_uniforms(
 
 
 def maths(name: str, *values: float) -> float:
-    """Return a kernel's own ``log``, ``exp``, ``round``, ``sin``, ``cos`` (of +-1 eighth turns) or ``fused``."""
+    """Return a kernel's own ``log``, ``exp``, ``exp2``, ``round``, ``sin``, ``cos`` (of +-1 eighth turns) or ``fused``."""
     return _core.maths(name, values)
 
 
@@ -287,6 +287,9 @@ class UpdateJob:
     def parts(self, first_step: int, bytes_each: int, at_most: int) -> Iterator[tuple[UpdateJob, int]]:
         """Cut an update of very many samples (a convolution's) so that its trains stay small; results are the same."""
         names, count = ("x", "d", "length", "x_scale", "d_scale"), max(1, at_most // max(1, bytes_each))
+        if self.x.shape[0] <= count:
+            yield self, first_step
+            return
         for first in range(0, self.x.shape[0], count):
             part = {n: getattr(self, n)[first : first + count] for n in names}
             yield dataclasses.replace(self, **part), first_step + first

@@ -69,4 +69,4 @@ def check_buffer(
 
 def _is_finite(array: torch.Tensor) -> bool:
     """Whether no entry is NaN or infinite: both show in the smallest and largest, found in one pass."""
-    return array.numel() == 0 or all(math.isfinite(end) for end in torch.stack(torch.aminmax(array)).tolist())
+    return array.numel() == 0 or all(math.isfinite(end) for end in torch.aminmax(array))

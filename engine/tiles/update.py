@@ -68,12 +68,11 @@ class UpdateParameters(Model):
         """Return the update of samples ``x`` (samples, in), ``d`` (samples, out) as pulses for the kernels."""
         x_max, d_max = (v.abs().amax(1).cpu().numpy() for v in (x, d))
         length, x_scale, d_scale = self.scales(x_max, d_max, abs(lr), granularity)
-        implicit = self.pulse_type == "deterministic_implicit"
-        bins = (self.x_res_implicit, self.d_res_implicit) if implicit else (self.res, self.res)
+        kind = self.pulse_type
+        implicit = kind == "deterministic_implicit"
+        bins = (self.x_res_implicit, self.d_res_implicit) if implicit else (self.res,) * 2
         x_res, d_res = (1 / b if b > 1 else b for b in bins)
-        return ops.UpdateJob(
-            x, d, length, x_scale, d_scale, _KINDS[self.pulse_type], x_res, d_res, self.sto_round, lr < 0
-        )
+        return ops.UpdateJob(x, d, length, x_scale, d_scale, _KINDS[kind], x_res, d_res, self.sto_round, lr < 0)
 
     def scales(
         self, x_max: np.ndarray, d_max: np.ndarray, lr: float, granularity: float
@@ -97,17 +96,22 @@ class UpdateParameters(Model):
         length, x_scale, d_scale : numpy.ndarray
             ``(samples,)``: slots (int32, 0 for a sample without pulses) and factors B, A (float32).
         """
-        managed = self.update_bl_management or self.update_management
+        # A parameter's value costs as much as a numpy call: each is looked up once.
+        balanced, managed_bl, longest, gain = (
+            self.update_management, self.update_bl_management, self.desired_bl, self.um_grad_scale
+        )  # fmt: skip
+        managed = managed_bl or balanced
         x_max, d_max = np.asarray(x_max, float), np.asarray(d_max, float)
         silent = (lr == 0) | (managed & ((x_max == 0) | (d_max == 0)))
         x_safe, d_safe = np.where(silent, 1.0, x_max), np.where(silent, 1.0, d_max)
-        strongest = lr * x_safe * self.um_grad_scale * d_safe / granularity
-        length = np.full(x_max.shape, float(self.desired_bl))
-        grown = not (self.fixed_bl or self.update_bl_management) and granularity * self.desired_bl < lr
+        strongest = lr * x_safe * gain * d_safe / granularity
+        grown = not (managed_bl or self.fixed_bl) and granularity * longest < lr
         if grown:
-            length[:] = max(np.ceil(lr / granularity), 1)
-        elif self.update_bl_management:
-            length = np.clip(np.ceil(np.minimum(strongest, self.desired_bl)), 1, self.desired_bl)
+            length = np.full(x_max.shape, max(np.ceil(lr / granularity), 1))
+        elif managed_bl:
+            length = np.maximum(np.ceil(np.minimum(strongest, longest)), 1)
+        else:
+            length = np.full(x_max.shape, float(longest))
         if length.max(initial=1) > _LONGEST:
             raise ParameterError(
                 say("UpdateParameters.fixed_bl", False, f"a train of {length.max():.0f} slots is too long",
@@ -115,8 +119,8 @@ class UpdateParameters(Model):
             )  # fmt: skip
         a = b = np.ones_like(length) if grown else np.sqrt(lr / (granularity * length))
         if managed:
-            clipped = self.desired_bl / np.maximum(strongest, self.desired_bl)
-            balance = np.sqrt(x_safe / (self.um_grad_scale * d_safe * clipped))
+            clipped = longest / np.maximum(strongest, longest)
+            balance = np.sqrt(x_safe / (gain * d_safe * clipped))
             a, b = a * balance, b / balance
         length = np.where(silent, 0, length)
         return length.astype(np.int32), b.astype(np.float32), a.astype(np.float32)

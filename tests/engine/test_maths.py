@@ -36,6 +36,18 @@ def test_exp_relative_error_below_3e_7():
     assert ops.maths("exp", 0.0) == 1
 
 
+def test_power_of_two_relative_error_below_1_5e_7():
+    """The limit that core/maths.h states; 1e5 numbers over [-126, 126]."""
+    x = singles(np.linspace(-126, 126, 80_000), np.linspace(-1, 1, 20_000), [0.0, -126, 126])
+    assert np.abs(evaluate("exp2", x) / np.exp2(x) - 1).max() < 1.5e-7
+    assert [ops.maths("exp2", float(n)) for n in (-126, -1, 0, 1, 10, 126)] == [2.0**n for n in (-126, -1, 0, 1, 10, 126)]
+
+
+@pytest.mark.parametrize(("beyond", "edge"), [(126.1, 126.0), (1e30, 126.0), (-126.1, -126.0), (-1e30, -126.0)])
+def test_power_of_two_outside_its_range_saturates(beyond, edge):
+    assert ops.maths("exp2", beyond) == ops.maths("exp2", edge)
+
+
 @pytest.mark.parametrize(("beyond", "edge"), [(88.1, 88.0), (1e30, 88.0), (-86.1, -86.0), (-1e30, -86.0)])
 def test_exp_outside_its_range_saturates(beyond, edge):
     assert ops.maths("exp", beyond) == ops.maths("exp", edge)

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/time.h"
-#include "kernels/masks.h"
+#include "kernels/trains.h"
 
 namespace ohm_module {
 namespace {
@@ -60,7 +60,7 @@ struct UpdateScratch {
   i32 longest = 1;
   i64 words, mask_words;
   std::vector<u64> x_mask, levels;
-  std::vector<u32> d_train;
+  std::vector<u32> d_train, live, rising;
   std::vector<float> x_level, d_level;
 
   UpdateScratch(const Update& u, i64 out, i64 in, int threads) {
@@ -73,11 +73,12 @@ struct UpdateScratch {
     mask_words = OHM_NS::mask_words(in);
     levels.resize(threads * OHM_NS::level_words(longest));
     x_mask.resize(u.samples * (1 + (trains ? 2 * longest : 0)) * mask_words), d_train.resize(trains ? u.samples * words * out : 0);
+    live.resize(OHM_NS::row_words(u.samples) * out), rising.resize(live.size());
     x_level.resize(trains ? 0 : u.samples * in), d_level.resize(trains ? 0 : u.samples * out);
   }
   UpdateJob job(const Update& u) {
     return {floats(u.x), floats(u.d), scales.data(), u.samples, longest, words, mask_words, u.first_step, u.kind, u.x_res, u.d_res,
-            u.sto_round, u.negative, x_mask.data(), d_train.data(), x_level.data(), d_level.data(), levels.data()};
+            u.sto_round, u.negative, x_mask.data(), d_train.data(), x_level.data(), d_level.data(), levels.data(), live.data(), rising.data()};
   }
 };
 

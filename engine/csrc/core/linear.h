@@ -14,10 +14,12 @@ struct Line {
   float offset, slope, relative, fixed;
 };
 
+OHM_HD float relative_noise(float dw_min_std, float mult_noise) { return mult_noise > 0.0f ? dw_min_std : 0.0f; }
+
 // Multiplicative noise follows the step, additive noise the device's own step scale (it does not vanish at the bound).
 OHM_HD Line line_of(float scale, float offset, float slope, float dw_min_std, float mult_noise) {
-  const float share = mult_noise > 0.0f ? 1.0f : 0.0f;
-  return {offset, slope, dw_min_std * share, dw_min_std * (1.0f - share) * scale};
+  const float relative = relative_noise(dw_min_std, mult_noise);
+  return {offset, slope, relative, (dw_min_std - relative) * scale};
 }
 
 OHM_HD Step step_on(const Line& line, float w) {
@@ -25,16 +27,28 @@ OHM_HD Step step_on(const Line& line, float w) {
   return {mean, fused(line.relative, mean, line.fixed)};
 }
 
-// Of positive weights' sign instead of the pulse's.
-OHM_HD Line with_direction(const Line& line, float direction) {
-  return {direction * line.offset, direction * line.slope, line.relative, direction * line.fixed};
-}
+// A line of positive weights' sign instead of the pulse's; its noise relative to the mean is the same for all devices.
+struct LineWay : NoFields {
+  OHM_FIELDS(NoFields, offset, slope, fixed)
+};
 
-// The weight after a pulse of such a line, before its clip. The noise comes to slope and offset first, so that a pulse waits
-// for no more than a product and a sum after the one before it.
-OHM_HD float moved(const Line& line, float w, float xi) {
-  const float factor = fused(line.relative, xi, 1.0f);
-  return w + fused(line.slope * factor, w, fused(line.offset, factor, line.fixed * xi));
+// What the classes of this kind share; each gives its own `line`.
+struct LineDevice : PulsedDevice {
+  using Way = LineWay;
+  static constexpr bool has_way = true;
+
+  // The noise comes to slope and offset first, so that a pulse waits for one fused operation after the one before it.
+  template <class Params>
+  OHM_HD static float after(const Way& way, float w, float xi, const Params& p) {
+    const float factor = fused(relative_noise(p.dw_min_std, p.mult_noise), xi, 1.0f);
+    return fused(fused(way.slope, factor, 1.0f), w, fused(way.offset, factor, way.fixed * xi));
+  }
+};
+
+OHM_HD LineWay way_of(const Line& line, float direction) {
+  LineWay way;
+  way.offset = direction * line.offset, way.slope = direction * line.slope, way.fixed = direction * line.fixed;
+  return way;
 }
 
 OHM_HD Line sloped_line(float direction, const SlopedCell& c, float dw_min_std, float mult_noise) {

@@ -73,8 +73,16 @@ OHM_HD float magnitude(float v) { return float_of(bits_of(v) & 0x7fffffffu); }
 OHM_HD float with_sign(float v, float sign) { return float_of(bits_of(v) ^ (bits_of(sign) & 0x80000000u)); }
 OHM_HD float clamped(float v, float low, float high) { return smaller(larger(v, low), high); }
 
-// larger(v, 0), where compilers make a comparison and a choice of it, which take longer.
-OHM_HD float at_least_zero(float v) { return float_of(bits_of(v) & ~(u32)((i32)bits_of(v) >> 31)); }
+// As numbers, because compilers make comparisons and choices of limits that are constants, which take longer: larger(v, 0),
+OHM_HD float at_least_zero(float v) {
+  const i32 bits = (i32)bits_of(v);
+  return float_of((u32)(bits > 0 ? bits : 0));
+}
+// and v within +-limit.
+OHM_HD float within(float v, float limit) {
+  const u32 sign = bits_of(v) & 0x80000000u, size = bits_of(v) & 0x7fffffffu, most = bits_of(limit);
+  return float_of((size < most ? size : most) | sign);
+}
 
 // Round half to even for |v| < 2^22; larger values carry no fraction that a converter code could use.
 OHM_HD float rounded(float v) {
@@ -117,6 +125,25 @@ OHM_HD float exponential(float x) {
   const float p = fused(square, fused(square, high, middle), r + 1.0f);
   const float inside = float_of(bits_of(p) + (bits_of(sum) << 23));
   return x < -86.0f ? 4.47377931e-38f : (x > 88.0f ? 1.65163626e38f : inside);
+}
+
+// 2^x, saturating outside +-126; relative error below 1.5e-7. As above, but nothing has to be scaled, so that a polynomial of
+// one degree more (its own error is 2e-9) still takes less time.
+OHM_HD float power_of_two(float x) {
+  const float shift = 12582912.0f;
+  const float inside = within(x, 126.0f), sum = inside + shift;
+  const float r = inside - (sum - shift), square = r * r;
+  const float high = fused(square, 1.53534581e-4f, fused(r, 1.33988773e-3f, 9.61843729e-3f));
+  const float middle = fused(r, 0.0555033237f, 0.240226477f);
+  const float p = fused(square, fused(square, high, middle), fused(r, 0.693147182f, 1.0f));
+  return float_of(bits_of(p) + (bits_of(sum) << 23));
+}
+
+// a b log2(e), so that 2 to the power of it is e^(a b): rounded about once, as an error counts as often as the exponent is large.
+OHM_HD float in_powers_of_two(float a, float b) {
+  const float high = 1.44269502f, low = 1.92596303e-8f;  // log2(e) in two parts
+  const float product = a * b, error = fused(a, b, -product);
+  return fused(product, high, fused(error, high, product * low));
 }
 
 // base^power for base in [0, 1]; relative error about 3e-7 times |power log base|. 0^0 is 1.

@@ -58,6 +58,7 @@ struct UpdateJob {
   float* x_level;  // scratch of the deterministic kinds: (samples, in)
   float* d_level;  // (samples, out)
   u64* levels;     // scratch: (threads, level_words(longest)), of kernels/masks.h
+  u32 *live, *rising;  // scratch of the CPU: (row_words, out), of kernels/trains.h
 };
 
 struct TimeJob {
@@ -73,7 +74,7 @@ struct TimeJob {
 };
 
 // A GPU's kernels take these records byte by byte as the host's compiler lays them out.
-static_assert(sizeof(TileView) == 80 && sizeof(PulseJob) == 56 && sizeof(SampleScale) == 12 && sizeof(UpdateJob) == 120 &&
+static_assert(sizeof(TileView) == 80 && sizeof(PulseJob) == 56 && sizeof(SampleScale) == 12 && sizeof(UpdateJob) == 136 &&
                   sizeof(TimeJob) == 72,
               "host and GPU compiler must lay out a record alike");
 

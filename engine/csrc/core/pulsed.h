@@ -79,7 +79,9 @@ struct PulsedDevice {
   using Cell = PulsedCell;
   static constexpr bool has_write_noise = false;
   static constexpr bool draws_common = true;
-  static constexpr bool is_line = false;  // the step is linear in the weight: `line` gives it, see core/linear.h
+  // Whether a class splits a pulse in two: `way`, all that direction, device and parameters make of it (made once a row for
+  // all samples of an update), and `after`, the weight it leaves, before its clip. `step` says the same.
+  static constexpr bool has_way = false;
   OHM_HD static void draw(PulsedCell&, const PulsedParams&, const Draws&) {}
   // Added to the value that a reset goes to.
   OHM_HD static float reset_shift(const PulsedCell&, const PulsedParams&) { return 0.0f; }

@@ -23,13 +23,39 @@ struct ExpStep : PulsedDevice {
     c.dwmin_down = open ? c.dwmin_down : 0.0f;
   }
 
-  OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
-    bool up = direction > 0.0f;
+  // With the pulse's sign: s, gamma z as a power of two (its slope and its value at 0), dw_min_std; and A.
+  struct Way : NoFields {
+    OHM_FIELDS(NoFields, scale, rate, offset, noise, share)
+  };
+  static constexpr bool has_way = true;
+
+  OHM_HD static Way way(float direction, const Cell& c, const Params& p) {
+    const bool up = direction > 0.0f;
     const float gamma = up ? p.gamma_up : -p.gamma_down;
-    const float rising = exponential(fused(gamma * c.z_scale, w, gamma * p.b));
-    const float mean = (up ? c.dwmin_up : c.dwmin_down) * at_least_zero(fused(up ? -p.A_up : -p.A_down, rising, 1.0f));
-    const float extra = fused(p.dw_min_std_slope, magnitude(w), p.dw_min_std_add);
-    return {mean, p.dw_min_std * (mean + extra)};
+    Way way;
+    way.scale = direction * (up ? c.dwmin_up : c.dwmin_down);
+    way.rate = in_powers_of_two(gamma, c.z_scale);
+    way.offset = in_powers_of_two(gamma, p.b);
+    way.noise = direction * p.dw_min_std;
+    way.share = up ? p.A_up : p.A_down;
+    return way;
+  }
+
+  // The step as a share of its scale.
+  OHM_HD static float height(const Way& way, float w) {
+    return at_least_zero(fused(-way.share, power_of_two(fused(way.rate, w, way.offset)), 1.0f));
+  }
+  OHM_HD static float extra(float w, const Params& p) { return fused(p.dw_min_std_slope, magnitude(w), p.dw_min_std_add); }
+
+  OHM_HD static float after(const Way& way, float w, float xi, const Params& p) {
+    const float moved = fused(way.noise * xi, extra(w, p), w);
+    return fused(way.scale * fused(p.dw_min_std, xi, 1.0f), height(way, w), moved);
+  }
+
+  OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
+    const Way made = way(direction, c, p);
+    const float mean = direction * made.scale * height(made, w);
+    return {mean, p.dw_min_std * (mean + extra(w, p))};
   }
 };
 

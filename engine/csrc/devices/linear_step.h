@@ -5,7 +5,7 @@
 
 namespace OHM_NS {
 
-struct LinearStep : PulsedDevice {
+struct LinearStep : LineDevice {
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, gamma_up, gamma_down, gamma_up_dtod, gamma_down_dtod, allow_increasing,
                mean_bound_reference, mult_noise, reverse_up, reverse_down, reverse_offset, write_noise_std,
@@ -25,13 +25,13 @@ struct LinearStep : PulsedDevice {
     c.slope_down = slope(c.dwmin_down, free ? down : magnitude(down), ref_down);
   }
 
-  static constexpr bool is_line = true;
   OHM_HD static Line line(float direction, const Cell& c, const Params& p) {
     return sloped_line(direction, c, p.dw_min_std, p.mult_noise);
   }
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     return step_on(line(direction, c, p), w);
   }
+  OHM_HD static Way way(float direction, const Cell& c, const Params& p) { return way_of(line(direction, c, p), direction); }
 };
 
 }  // namespace OHM_NS

@@ -5,7 +5,7 @@
 
 namespace OHM_NS {
 
-struct SoftBounds : PulsedDevice {
+struct SoftBounds : LineDevice {
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, mult_noise, reverse_up, reverse_down, reverse_offset, write_noise_std,
                apply_write_noise_on_set)
@@ -20,13 +20,13 @@ struct SoftBounds : PulsedDevice {
     c.slope_down = slope(c.dwmin_down, 1.0f, ref_down);
   }
 
-  static constexpr bool is_line = true;
   OHM_HD static Line line(float direction, const Cell& c, const Params& p) {
     return sloped_line(direction, c, p.dw_min_std, p.mult_noise);
   }
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     return step_on(line(direction, c, p), w);
   }
+  OHM_HD static Way way(float direction, const Cell& c, const Params& p) { return way_of(line(direction, c, p), direction); }
 };
 
 }  // namespace OHM_NS

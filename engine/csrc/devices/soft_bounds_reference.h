@@ -5,7 +5,7 @@
 
 namespace OHM_NS {
 
-struct SoftBoundsReference : PulsedDevice {
+struct SoftBoundsReference : LineDevice {
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, mult_noise, slope_up_dtod, slope_down_dtod, reference_mean, reference_std,
                subtract_symmetry_point, write_noise_std, apply_write_noise_on_set)
@@ -33,7 +33,6 @@ struct SoftBoundsReference : PulsedDevice {
   }
 
   // A bound on the wrong side of zero gives no slope.
-  static constexpr bool is_line = true;
   OHM_HD static Line line(float direction, const Cell& c, const Params& p) {
     const bool up = direction > 0.0f;
     const float slope_up = c.max_bound > 0.0f ? -c.dwmin_up / c.max_bound : 0.0f;
@@ -44,6 +43,7 @@ struct SoftBoundsReference : PulsedDevice {
   OHM_HD static Step step(float w, float direction, const Cell& c, const Params& p) {
     return step_on(line(direction, c, p), w);
   }
+  OHM_HD static Way way(float direction, const Cell& c, const Params& p) { return way_of(line(direction, c, p), direction); }
 
   // The bounds hold for the physical state.
   OHM_HD static float clip(float w, const Cell& c) {

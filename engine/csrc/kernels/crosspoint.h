@@ -41,8 +41,8 @@ OHM_HD float with_noise(float w, float noise, float eta) { return noise > 0.0f ?
 // One programming pulse, the only place where a step is applied.
 template <class D>
 OHM_HD float pulsed(float w, float direction, float xi, const typename D::Cell& c, const typename D::Params& p) {
-  if constexpr (D::is_line) {
-    return D::clip(moved(with_direction(D::line(direction, c, p), direction), w, xi), c);
+  if constexpr (D::has_way) {
+    return D::clip(D::after(D::way(direction, c, p), w, xi, p), c);
   } else {
     const Step s = D::step(w, direction, c, p);
     return D::clip(fused(direction, fused(s.spread, xi, s.mean), w), c);

@@ -19,6 +19,14 @@ struct FromLanes {
   OHM_HD void operator()(float& member) { member = block[at++][lane]; }
 };
 
+// Writes them there.
+template <int lanes>
+struct ToLanes {
+  float (*block)[lanes];
+  int lane, at;
+  OHM_HD void operator()(const float& member) { block[at++][lane] = member; }
+};
+
 // The cells of one block, gathered into consecutive lanes.
 template <class Cell, int lanes = kLanes>
 struct CellLanes {
@@ -29,6 +37,10 @@ struct CellLanes {
     FromLanes<lanes> reader{field, lane, 0};
     cell.visit(reader);
     return cell;
+  }
+  void put(int lane, Cell cell) {
+    ToLanes<lanes> writer{field, lane, 0};
+    cell.visit(writer);
   }
 };
 

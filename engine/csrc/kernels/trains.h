@@ -74,7 +74,7 @@ inline void encode_rows(const UpdateJob& job, const Lines& lines, i64 t, const B
   const u64 step = job.first_step + (u64)t;
   TrainLanes s;
   prepare_trains(s, lines, job.sto_round, b, keys.seed, step);
-  for (i64 from = 0; from < job.scales[t].length; from += kSlotsPerWord) {
+  for (i64 from = 0; from < job.words * kSlotsPerWord; from += kSlotsPerWord) {
     for (int l = 0; l < kLanes; ++l) s.bits[l] = 0;
     for (i64 slot = from; slot < job.scales[t].length && slot < from + kSlotsPerWord; ++slot) {
       const u64 fired = draw_slot(s, lines.stream, slot, b, keys, step);
@@ -116,14 +116,46 @@ inline void encode(const UpdateJob& job, const Lines& lines, i64 t, const RoundK
   }
 }
 
-inline void encode_all(const UpdateJob& job, const RoundKeys& keys, i64 out, i64 in, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
+// Shared out over the threads of the region it is called in.
+inline void encode_all(const UpdateJob& job, const RoundKeys& keys, i64 out, i64 in) {
+#pragma omp for schedule(static)
   for (i64 t = 0; t < job.samples; ++t) {
     encode(job, {job.x + t * in, in, job.scales[t].x_scale, job.x_res, kTrainX}, t, keys);
     encode(job, {job.d + t * out, out, job.scales[t].d_scale, job.d_res, kTrainD}, t, keys);
     for (i64 slot = 0; job.kind == ohm_ops::kStochastic && slot < job.scales[t].length; ++slot)
       count_before(slot_counts(job, t, slot), slot_mask(job, t, slot), job.mask_words);
   }
+}
+
+// What a row does in 32 samples, a bit each: whether it sends a pulse, and whether that goes up where x is positive. Few rows
+// send one in a sparse update, at random: they are found without branches.
+constexpr i64 kSamplesPerWord = 32;
+constexpr i64 row_words(i64 samples) { return (samples + kSamplesPerWord - 1) / kSamplesPerWord; }
+
+inline void mark_block(const UpdateJob& job, i64 word, const Block& b, i64 out) {
+  alignas(64) u32 live[kLanes] = {}, rising[kLanes] = {};
+  const i64 from = word * kSamplesPerWord;
+  const bool trains = job.kind == ohm_ops::kStochastic && job.words == 1;
+  for (i64 k = 0; k < kSamplesPerWord && from + k < job.samples; ++k) {
+    const i64 t = from + k;
+    const float* d = job.d + t * out + b.first;
+    const u32* train = job.d_train + t * out + b.first;
+    if (trains && b.used == kLanes)
+      for (int l = 0; l < kLanes; ++l) live[l] |= (u32)(train[l] != 0u) << k;
+    else
+      for (int l = 0; l < b.used; ++l) live[l] |= (u32)!row_is_silent(job, t, b.first + l, out) << k;
+    for (int l = 0; l < b.used; ++l) rising[l] |= (u32)((d[l] > 0.0f) == job.negative) << k;
+  }
+  for (int l = 0; l < b.used; ++l) {
+    job.live[word * out + b.first + l] = live[l];
+    job.rising[word * out + b.first + l] = rising[l];
+  }
+}
+
+inline void mark_rows(const UpdateJob& job, i64 out) {
+#pragma omp for schedule(static)
+  for (i64 first = 0; first < out; first += kLanes)
+    for (i64 word = 0; word < row_words(job.samples); ++word) mark_block(job, word, block_of(first, out), out);
 }
 
 // Calls body(slot) for the slots in which a row fires, in their order.
@@ -165,7 +197,7 @@ inline i64 for_slots(u64* scratch, const UpdateJob& job, i64 t, i64 row, i64 fir
 
 // The trains of the columns as those of the rows lie in the job: 32 slots a word.
 inline void trains_in_words(const UpdateJob& job, i64 out, i64 in, u64 seed, u32* x_train) {
-  encode_all(job, RoundKeys(seed), out, in, 1);
+  encode_all(job, RoundKeys(seed), out, in);
   for (i64 t = 0; t < job.samples; ++t)
     for (i64 slot = 0; slot < job.scales[t].length; ++slot) {
       u32* to = x_train + (t * job.words + slot / kSlotsPerWord) * in;
@@ -176,7 +208,7 @@ inline void trains_in_words(const UpdateJob& job, i64 out, i64 in, u64 seed, u32
 
 // Up positive, down negative, as an update would apply them.
 inline void signed_coincidences(const UpdateJob& job, i64 out, i64 in, u64 seed, i32* counts) {
-  encode_all(job, RoundKeys(seed), out, in, 1);
+  encode_all(job, RoundKeys(seed), out, in);
   for (i64 t = 0; t < job.samples; ++t)
     for (i64 row = 0; row < out; ++row)
       for (i64 first = 0; first < in; first += kSpan) {

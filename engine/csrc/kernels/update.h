@@ -78,12 +78,12 @@ struct ChunkCells : CellLanes<typename D::Cell, kChunk> {
 };
 
 // How a chunk's devices answer to pulses, and what that is in one turn, given who is pulsed up.
-template <class D, bool is_line = D::is_line>
+template <class D, bool has_way = D::has_way>
 struct Answers {
   Answers(const ChunkCells<D>&, const typename D::Params&) {}
 };
 
-template <class D, bool is_line = D::is_line>
+template <class D, bool has_way = D::has_way>
 struct Answer {
   alignas(64) float way[kChunk];
   Answer(const Answers<D>&, u32 up) { signs(way, up); }
@@ -92,31 +92,26 @@ struct Answer {
   }
 };
 
-// Steps on a line: those of both directions are made once.
+// Both directions are made once for all turns.
 template <class D>
 struct Answers<D, true> {
-  alignas(64) float up[3][kChunk], down[3][kChunk];
-  float relative;
+  CellLanes<typename D::Way, kChunk> up, down;
   Answers(const ChunkCells<D>& cells, const typename D::Params& p) {
     for (int l = 0; l < kChunk; ++l) {
-      const Line rise = with_direction(D::line(1.0f, cells.at(l), p), 1.0f);
-      const Line fall = with_direction(D::line(-1.0f, cells.at(l), p), -1.0f);
-      up[0][l] = rise.offset, up[1][l] = rise.slope, up[2][l] = rise.fixed;
-      down[0][l] = fall.offset, down[1][l] = fall.slope, down[2][l] = fall.fixed;
+      up.put(l, D::way(1.0f, cells.at(l), p));
+      down.put(l, D::way(-1.0f, cells.at(l), p));
     }
-    relative = D::line(1.0f, cells.at(0), p).relative;
   }
 };
 
 template <class D>
 struct Answer<D, true> {
-  alignas(64) float line[3][kChunk];
-  float relative;
-  Answer(const Answers<D>& both, u32 up) : relative(both.relative) {
-    for (int k = 0; k < 3; ++k) choose_lanes(line[k], both.up[k], both.down[k], up);
+  CellLanes<typename D::Way, kChunk> way;
+  Answer(const Answers<D>& both, u32 up) {
+    for (int f = 0; f < D::Way::count; ++f) choose_lanes(way.field[f], both.up.field[f], both.down.field[f], up);
   }
-  float after(int l, float w, float xi, const ChunkCells<D>& cells, const typename D::Params&) const {
-    return D::clip(moved({line[0][l], line[1][l], relative, line[2][l]}, w, xi), cells.at(l));
+  float after(int l, float w, float xi, const ChunkCells<D>& cells, const typename D::Params& p) const {
+    return D::clip(D::after(way.at(l), w, xi, p), cells.at(l));
   }
 };
 
@@ -199,10 +194,16 @@ struct Sample {
   i64 number;
   const u64* positive;
   u32 flip;
-  i64 words;       // that hold columns
-  i64 draws = 0;   // made so far
-  u64 fired[kMaskWords] = {};  // columns that got a pulse
+  i64 words;        // that hold columns
+  u64* fired;       // columns that got a pulse
+  i64 draws = 0;    // made so far
 };
+
+inline void add_columns(u64* to, const u64* mask, i64 words) {
+  for (i64 w = 0; w < words; w += kMaskStep) *(WideMask*)(to + w) |= *(const WideMask*)(mask + w);
+}
+
+inline i64 whole_calls(i64 draws) { return (draws + kRunCalls - 1) / kRunCalls * kRunCalls; }
 
 // Lets the next slots of a sample wait; their draws come with them.
 template <class D>
@@ -216,7 +217,7 @@ inline void let_wait(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& w
     next += ones(slots[k], s.words);
   }
   waiting.turn[waiting.turns++] = {s.positive, s.flip, (i32)count};
-  waiting.draws = (next - waiting.noise + kRunCalls - 1) / kRunCalls * kRunCalls;
+  waiting.draws = whole_calls(next - waiting.noise);
   s.draws += total;
 }
 
@@ -256,7 +257,7 @@ inline void update_sample(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiti
     }
     slots[count++] = slot;
     total += more;
-    for (i64 w = 0; w < s.words; w += kMaskStep) *(WideMask*)(s.fired + w) |= *(const WideMask*)(slot.mask + w);
+    add_columns(s.fired, slot.mask, s.words);
     if (u.tile.pulses_up) count_slot(u.tile, row.start, s, slot);
   });
   if (count > 0) let_wait(u, row, waiting, s, slots, count, total);
@@ -279,34 +280,70 @@ inline void show_hidden(const DeviceRow<D>& row, const u64* touched) {
     if (touched[l >> 6] >> (l & 63) & 1u) row.apparent[l] = row.hidden[l];
 }
 
-// Of 64 samples from `from` on, those in which a row sends a pulse. Most do not in a sparse update, at random: no branches.
-inline u64 live_samples(const UpdateJob& job, i64 from, i64 row, i64 out) {
-  const i64 count = job.samples - from < 64 ? job.samples - from : 64;
-  u64 live = 0;
-  if (job.kind == ohm_ops::kStochastic && job.words == 1)
-    for (i64 k = 0; k < count; ++k) live |= (u64)(job.d_train[(from + k) * out + row] != 0u) << k;
-  else
-    for (i64 k = 0; k < count; ++k) live |= (u64)!row_is_silent(job, from + k, row, out) << k;
-  return live;
+// Whether a sample of so few slots asks for nothing but their pulses: the most common case of a sparse update.
+template <class D>
+inline bool is_short(const UpdateTile<D>& u, u32 slots, i64 columns) {
+  const bool pulses_only = !u.tile.pulses_up && !(u.write_noise > 0.0f);
+  return pulses_only && __builtin_popcount(slots) * columns <= kDraws / 4;
+}
+
+// The same as update_sample, told in fewer words: there is room for all draws, however many columns fire.
+template <class D>
+inline void update_short(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, const Sample& s, u32 slots) {
+  const i64 count = __builtin_popcount(slots), words = s.words, stride = u.job.mask_words, before = waiting.passes;
+  if (waiting.draws + count * row.columns > kDraws || before + count > kWaiting) fire_waiting<D>(row, u.params, waiting);
+  float* const begin = waiting.noise + waiting.draws;
+  float* next = begin;
+  Pass* pass = waiting.pass + waiting.passes;
+  for (; slots; slots &= slots - 1) {
+    const u64* mask = s.positive + (1 + 2 * __builtin_ctz(slots)) * stride;
+    const SlotMask slot{mask, (const u16*)(mask + stride)};
+    const i64 more = ones(slot, words);
+    if (more == 0) continue;
+    *pass++ = {slot, next};
+    next += more;
+    add_columns(s.fired, mask, words);
+  }
+  const i64 passes = pass - (waiting.pass + waiting.passes);
+  if (passes == 0) return;
+  draw_run(begin, next - begin, u.keys, kUpdateCycle, u.job.first_step + (u64)s.number, row.element, 0);
+  waiting.turn[waiting.turns++] = {s.positive, s.flip, (i32)passes};
+  waiting.passes += passes;
+  waiting.draws = whole_calls(next - waiting.noise);
+}
+
+template <class D>
+inline void update_any(const UpdateTile<D>& u, const DeviceRow<D>& row, Waiting& waiting, Sample s, i64 i, i64 first,
+                       u64* scratch) {
+  alignas(64) u64 fired[kMaskWords] = {};
+  u64* const touched = s.fired;
+  s.fired = fired;
+  if (waiting.masks > kWaiting) fire_waiting<D>(row, u.params, waiting);
+  if (waiting.passes == 0) waiting.masks = 0;
+  update_sample(u, row, waiting, s, i, first, scratch);
+  add_columns(touched, fired, s.words);
 }
 
 template <class D>
 inline void update_row_span(const UpdateTile<D>& u, i64 i, i64 first, u64* scratch) {
   const UpdateJob& job = u.job;
   const DeviceRow<D> row(u.tile, i, first);
-  const i64 words = mask_words(row.columns);
-  u64 touched[kMaskWords] = {};
+  const i64 words = mask_words(row.columns), out = u.tile.out, sample_words = mask_rows(job) * job.mask_words;
+  const bool trains = job.kind == ohm_ops::kStochastic && job.words == 1;
+  alignas(64) u64 touched[kMaskWords] = {};
   Waiting waiting;
-  for (i64 from = 0; from < job.samples; from += 64)
-    for (u64 live = live_samples(job, from, i, u.tile.out); live; live &= live - 1) {
-      const i64 t = from + __builtin_ctzll(live);
-      if (waiting.masks > kWaiting) fire_waiting<D>(row, u.params, waiting);
-      if (waiting.passes == 0) waiting.masks = 0;
-      const u32 flip = sign_where_x_positive(job, t, i, u.tile.out) > 0.0f ? 0u : ~0u;
-      Sample s{t, positive_mask(job, t) + first / 64, flip, words};
-      update_sample(u, row, waiting, s, i, first, scratch);
-      for (i64 w = 0; w < words; w += kMaskStep) *(WideMask*)(touched + w) |= *(const WideMask*)(s.fired + w);
+  for (i64 word = 0; word < row_words(job.samples); ++word) {
+    const u32 rising = job.rising[word * out + i];
+    for (u32 live = job.live[word * out + i]; live; live &= live - 1) {
+      const i64 k = __builtin_ctz(live), t = word * kSamplesPerWord + k;
+      const Sample s{t, job.x_mask + t * sample_words + first / 64, (rising >> k & 1u) - 1u, words, touched};
+      const u32 slots = trains ? job.d_train[t * out + i] : ~0u;
+      if (trains && is_short(u, slots, row.columns))
+        update_short(u, row, waiting, s, slots);
+      else
+        update_any(u, row, waiting, s, i, first, scratch);
     }
+  }
   fire_waiting<D>(row, u.params, waiting);
   if (!(u.write_noise > 0.0f)) show_hidden(row, touched);
 }
@@ -322,11 +359,14 @@ inline int this_thread() {
 template <class D>
 void update_tile(const TileView& tile, const UpdateJob& job) {
   const UpdateTile<D> u(tile, job);
-  encode_all(job, u.keys, tile.out, tile.in, tile.threads);
-#pragma omp parallel for num_threads(tile.threads) schedule(static)
-  for (i64 row = 0; row < tile.out; ++row) {
+#pragma omp parallel num_threads(tile.threads)
+  {
     u64* scratch = job.levels + this_thread() * level_words(job.longest);
-    for (i64 first = 0; first < tile.in; first += kSpan) update_row_span(u, row, first, scratch);
+    encode_all(job, u.keys, tile.out, tile.in);
+    mark_rows(job, tile.out);
+#pragma omp for schedule(static)
+    for (i64 row = 0; row < tile.out; ++row)
+      for (i64 first = 0; first < tile.in; first += kSpan) update_row_span(u, row, first, scratch);
   }
 }
 
