@@ -54,7 +54,7 @@ class TimedOperation(Operation):
     """An operation that is timed, its result compared with the peer's."""
 
     repeatable: ClassVar[bool] = False
-    """Whether a call leaves everything as it was, so that several make one measurement, as of torch's counterpart."""
+    """Whether several calls, equally many on both sides, make one measurement of a short operation."""
 
     @abstractmethod
     def prepare(self, repetition: int) -> None:

@@ -21,7 +21,9 @@ COINCIDENCES = {"dense": 1.9, "moderate": 0.38, "sparse": 0.04}
 
 
 class Update(TimedOperation):
-    """One call of a tile's update with default settings; inputs uniform in -1 .. 1."""
+    """A tile's update with default settings; inputs in -1 .. 1. Short ones follow one another as in training."""
+
+    repeatable = True
 
     rows = Rows(
         device=("constant_step", "soft_bounds", "soft_bounds_reference", "exp_step"),

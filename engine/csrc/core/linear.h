@@ -36,12 +36,39 @@ struct LineWay : NoFields {
 struct LineDevice : PulsedDevice {
   using Way = LineWay;
   static constexpr bool has_way = true;
+  static constexpr bool has_plain = true;
 
-  // The noise comes to slope and offset first, so that a pulse waits for one fused operation after the one before it.
+  template <class Params>
+  static bool is_plain(const Params& p) {
+    return p.mult_noise > 0.0f;
+  }
+
   template <class Params>
   OHM_HD static float after(const Way& way, float w, float xi, const Params& p) {
     const float factor = fused(relative_noise(p.dw_min_std, p.mult_noise), xi, 1.0f);
-    return fused(fused(way.slope, factor, 1.0f), w, fused(way.offset, factor, way.fixed * xi));
+    return fused(factor, fused(way.slope, w, way.offset), fused(way.fixed, xi, w));
+  }
+};
+
+// The same where all noise is relative to the mean.
+template <class D>
+struct RelativeLine : D {
+  struct Way : NoFields {
+    OHM_FIELDS(NoFields, offset, slope)
+  };
+  static constexpr bool has_plain = false;
+
+  template <class Cell, class Params>
+  static Way way(float direction, const Cell& c, const Params& p) {
+    const Line line = D::line(direction, c, p);
+    Way way;
+    way.offset = direction * line.offset, way.slope = direction * line.slope;
+    return way;
+  }
+  template <class Params>
+  static float after(const Way& way, float w, float xi, const Params& p) {
+    const float factor = fused(p.dw_min_std, xi, 1.0f);
+    return fused(factor, fused(way.slope, w, way.offset), w);
   }
 };
 

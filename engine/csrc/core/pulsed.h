@@ -82,6 +82,8 @@ struct PulsedDevice {
   // Whether a class splits a pulse in two: `way`, all that direction, device and parameters make of it (made once a row for
   // all samples of an update), and `after`, the weight it leaves, before its clip. `step` says the same.
   static constexpr bool has_way = false;
+  // Whether there is a class `Plain` that gives the same numbers in less time where `is_plain(params)`.
+  static constexpr bool has_plain = false;
   OHM_HD static void draw(PulsedCell&, const PulsedParams&, const Draws&) {}
   // Added to the value that a reset goes to.
   OHM_HD static float reset_shift(const PulsedCell&, const PulsedParams&) { return 0.0f; }

@@ -28,6 +28,9 @@ struct ExpStep : PulsedDevice {
     OHM_FIELDS(NoFields, scale, rate, offset, noise, share)
   };
   static constexpr bool has_way = true;
+  static constexpr bool has_plain = true;
+  struct Plain;
+  static bool is_plain(const Params& p) { return p.dw_min_std_add == 0.0f && p.dw_min_std_slope == 0.0f; }
 
   OHM_HD static Way way(float direction, const Cell& c, const Params& p) {
     const bool up = direction > 0.0f;
@@ -42,7 +45,8 @@ struct ExpStep : PulsedDevice {
   }
 
   // The step as a share of its scale.
-  OHM_HD static float height(const Way& way, float w) {
+  template <class AnyWay>
+  OHM_HD static float height(const AnyWay& way, float w) {
     return at_least_zero(fused(-way.share, power_of_two(fused(way.rate, w, way.offset)), 1.0f));
   }
   OHM_HD static float extra(float w, const Params& p) { return fused(p.dw_min_std_slope, magnitude(w), p.dw_min_std_add); }
@@ -56,6 +60,24 @@ struct ExpStep : PulsedDevice {
     const Way made = way(direction, c, p);
     const float mean = direction * made.scale * height(made, w);
     return {mean, p.dw_min_std * (mean + extra(w, p))};
+  }
+};
+
+// Noise in proportion to the step alone.
+struct ExpStep::Plain : ExpStep {
+  struct Way : NoFields {
+    OHM_FIELDS(NoFields, scale, rate, offset, share)
+  };
+  static constexpr bool has_plain = false;
+
+  static Way way(float direction, const Cell& c, const Params& p) {
+    const ExpStep::Way all = ExpStep::way(direction, c, p);
+    Way way;
+    way.scale = all.scale, way.rate = all.rate, way.offset = all.offset, way.share = all.share;
+    return way;
+  }
+  static float after(const Way& way, float w, float xi, const Params& p) {
+    return fused(way.scale * fused(p.dw_min_std, xi, 1.0f), height(way, w), w);
   }
 };
 

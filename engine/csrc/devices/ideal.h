@@ -15,6 +15,7 @@ struct Ideal {
   static constexpr bool has_write_noise = false;
   static constexpr bool draws_common = false;
   static constexpr bool has_way = false;
+  static constexpr bool has_plain = false;
 
   OHM_HD static void draw(Cell& c, const Params& p, const Draws&) { c.dwmin_up = c.dwmin_down = p.dw_min; }
   OHM_HD static float reset_shift(const Cell&, const Params&) { return 0.0f; }

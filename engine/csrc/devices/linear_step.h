@@ -6,6 +6,7 @@
 namespace OHM_NS {
 
 struct LinearStep : LineDevice {
+  using Plain = RelativeLine<LinearStep>;
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, gamma_up, gamma_down, gamma_up_dtod, gamma_down_dtod, allow_increasing,
                mean_bound_reference, mult_noise, reverse_up, reverse_down, reverse_offset, write_noise_std,

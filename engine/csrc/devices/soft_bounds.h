@@ -6,6 +6,7 @@
 namespace OHM_NS {
 
 struct SoftBounds : LineDevice {
+  using Plain = RelativeLine<SoftBounds>;
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, mult_noise, reverse_up, reverse_down, reverse_offset, write_noise_std,
                apply_write_noise_on_set)

@@ -6,6 +6,7 @@
 namespace OHM_NS {
 
 struct SoftBoundsReference : LineDevice {
+  using Plain = RelativeLine<SoftBoundsReference>;
   struct Params : PulsedParams {
     OHM_FIELDS(PulsedParams, mult_noise, slope_up_dtod, slope_down_dtod, reference_mean, reference_std,
                subtract_symmetry_point, write_noise_std, apply_write_noise_on_set)

@@ -357,7 +357,7 @@ inline int this_thread() {
 }
 
 template <class D>
-void update_tile(const TileView& tile, const UpdateJob& job) {
+void update_rows(const TileView& tile, const UpdateJob& job) {
   const UpdateTile<D> u(tile, job);
 #pragma omp parallel num_threads(tile.threads)
   {
@@ -368,6 +368,13 @@ void update_tile(const TileView& tile, const UpdateJob& job) {
     for (i64 row = 0; row < tile.out; ++row)
       for (i64 first = 0; first < tile.in; first += kSpan) update_row_span(u, row, first, scratch);
   }
+}
+
+template <class D>
+void update_tile(const TileView& tile, const UpdateJob& job) {
+  if constexpr (D::has_plain)
+    if (D::is_plain(from_block<typename D::Params>(tile.params))) return update_rows<typename D::Plain>(tile, job);
+  update_rows<D>(tile, job);
 }
 
 }  // namespace OHM_NS
