@@ -194,6 +194,18 @@ inline u64 below(const u32* word, const u32* threshold) {
   return mask;
 }
 
+// Sets a bit of those of 64 lanes that the mask names.
+inline void add_bit(u32* lane, u64 mask, u32 bit) {
+#if defined(__AVX512F__)
+  for (int l = 0; l < 64; l += 16) {
+    const __m512i all = _mm512_load_si512(lane + l);
+    _mm512_store_si512(lane + l, _mm512_mask_or_epi32(all, (__mmask16)(mask >> l), all, _mm512_set1_epi32((int)bit)));
+  }
+#else
+  for (int l = 0; l < 64; ++l) lane[l] |= (u32)(mask >> l & 1u) * bit;
+#endif
+}
+
 // The columns whose bit is set, in order; returns how many.
 inline i64 list_columns(i32* list, const u64* mask, i64 columns) {
   i64 count = 0;

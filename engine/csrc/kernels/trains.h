@@ -17,8 +17,17 @@ inline void quantise_lanes(float* p, float res, bool stochastic, u64 seed, u32 s
     p[l] = quantised(p[l], res, stochastic ? jitter_of(word[l]) : 0.0f);
 }
 
+// The entries of a block; a full one lies in order.
+inline void values_of(float* lane, const float* value, const Block& b) {
+  if (b.used == kLanes)
+    for (int l = 0; l < kLanes; ++l) lane[l] = value[b.first + l];
+  else
+    for (int l = 0; l < kLanes; ++l) lane[l] = value[b.first + b.column[l]];
+}
+
 inline void probability_lanes(float* p, const float* value, float scale, const Block& b) {
-  for (int l = 0; l < kLanes; ++l) p[l] = probability_of(value[b.first + b.column[l]], scale);
+  values_of(p, value, b);
+  for (int l = 0; l < kLanes; ++l) p[l] = probability_of(p[l], scale);
 }
 
 // One line of a sample's pulses, columns or rows.
@@ -78,7 +87,7 @@ inline void encode_rows(const UpdateJob& job, const Lines& lines, i64 t, const B
     for (int l = 0; l < kLanes; ++l) s.bits[l] = 0;
     for (i64 slot = from; slot < job.scales[t].length && slot < from + kSlotsPerWord; ++slot) {
       const u64 fired = draw_slot(s, lines.stream, slot, b, keys, step);
-      for (int l = 0; l < kLanes; ++l) s.bits[l] |= (u32)(fired >> l & 1u) << (slot - from);
+      add_bit(s.bits, fired, 1u << (slot - from));
     }
     u32* train = job.d_train + (t * job.words + from / kSlotsPerWord) * lines.count;
     for (int l = 0; l < b.used; ++l) train[b.first + l] = s.bits[l];
@@ -86,9 +95,11 @@ inline void encode_rows(const UpdateJob& job, const Lines& lines, i64 t, const B
 }
 
 inline void mark_positive(const UpdateJob& job, const Lines& lines, i64 t, const Block& b) {
+  alignas(64) float value[kLanes];
   alignas(64) u32 one[kLanes];
   alignas(64) const u32 none[kLanes] = {};
-  for (int l = 0; l < kLanes; ++l) one[l] = lines.value[b.first + b.column[l]] > 0.0f ? 1u : 0u;
+  values_of(value, lines.value, b);
+  for (int l = 0; l < kLanes; ++l) one[l] = value[l] > 0.0f ? 1u : 0u;
   positive_mask(job, t)[b.first / kLanes] = below(none, one);
 }
 
