@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.chip_ops import Patches
+from engine.inference.chain import Together
 from engine.inference.tile import ProgrammedTile
 from engine.nn.grid import Block
 
@@ -29,8 +30,13 @@ class LayerOnChips:
     ) -> torch.Tensor:  # fmt: skip
         network, tile = self._network, self._network.tiles[self._name, block.row, block.column]
         vectors = len(x) if patches is None else len(x) * math.prod(patches.places)
-        network.note(x.numel() + vectors * len(tile.wanted))
-        return _ChipProduct.apply(x, network._chip, tile, scale, patches, bias)
+        at = network._chip
+        if not isinstance(at, Together):
+            network.note(x.numel() + vectors * len(tile.wanted))
+            return _ChipProduct.apply(x, at, tile, scale, patches, bias)
+        network.note(x.numel() + vectors * len(tile.wanted) * (len(at.chips) if at.shared else 1))
+        x = x if at.shared else x.reshape(len(at.chips), -1, x.shape[1])
+        return tile.product(x.contiguous(), at.chips, scale, None, bias).flatten(0, 1)
 
 
 class _ChipProduct(torch.autograd.Function):
