@@ -135,7 +135,7 @@ def element_uniforms(
 
 
 def maths(name: str, *values: float) -> float:
-    """Return a kernel's own ``log``, ``exp``, ``round``, ``sin``, ``cos`` (of +-1 eighth turns) or ``fused``."""
+    """Return the kernels' own ``log``, ``exp``, ``tanh``, ``round``, ``fused``, ``sin``, ``cos`` (of +-1 eighth turns)."""
     return _core.maths(name, values)
 
 

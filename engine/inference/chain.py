@@ -66,11 +66,19 @@ def run_chain(layers: list[nn.Module], x: torch.Tensor, at: Together) -> torch.T
 
     Analog layers are given vectors of all chips, one chip's after another's; ``at`` tells them whether they are shared.
     """
-    for layer in layers:
+    for before, layer, after in zip([None, *layers], layers, [*layers[1:], None], strict=False):
+        if _takes_in(before, layer):
+            continue
         if type(layer) is not AnalogLinear:
             x = layer(x)
             continue
+        layer.programmed.then = "tanh" if _takes_in(layer, after) else ""
         lead = (len(at.chips), *x.shape[:-1]) if at.shared else x.shape[:-1]
         x = layer.product(x.reshape(-1, x.shape[-1])).view(*lead, layer.out_features)
         at.shared = False
     return x
+
+
+def _takes_in(layer: nn.Module | None, after: nn.Module | None) -> bool:
+    """Whether a layer's product does what the layer after it does, in the same pass."""
+    return type(layer) is AnalogLinear and type(after) is nn.Tanh and layer.ends_on_chips

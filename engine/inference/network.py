@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from engine.chip_ops import keep_freed_memory
@@ -22,7 +21,7 @@ from engine.inference.chain import Together, chain_of, run_chain
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
-from engine.inference.layers import LayerOnChips, affine
+from engine.inference.layers import LayerOnChips, own_forward
 from engine.inference.memory import check_memory, forecast
 from engine.inference.noise import NoiseModel
 from engine.inference.recipe import Recipe
@@ -327,19 +326,19 @@ class ProgrammedNetwork(torch.nn.Module):
         layers = analog_layers(self.model)
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
-        norms = [m for m in modes if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        own = {m: forward for m in modes if (forward := own_forward(m)) is not None}
         for name, layer in layers.items():
             layer.programmed = LayerOnChips(self, name)
-        for norm in norms:  # torch's own is slow over an axis of chips
-            norm.forward = affine(norm)
+        for module, forward in own.items():
+            module.forward = forward
         try:
             yield
         finally:
             self._chip = None
             for layer in layers.values():
                 layer.programmed = None
-            for norm in norms:
-                del norm.forward
+            for module in own:
+                del module.forward
             for module, mode in modes.items():
                 module.training = mode
 

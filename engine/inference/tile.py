@@ -150,7 +150,7 @@ class ProgrammedTile:
 
     def product(
         self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None,
-        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None,
+        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None, then: str = "",
     ) -> torch.Tensor:  # fmt: skip
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
@@ -167,6 +167,8 @@ class ProgrammedTile:
             multiplied: ``(chip, images, out, height, width)``.
         bias : torch.Tensor, optional
             ``(out,)``: added to the outputs in the end.
+        then : {"", "tanh"}
+            Done to vectors of outputs after that.
         """
         rows = x.shape[-2] if patches is None else x.shape[-4] * math.prod(patches.places)
         first = [self.vectors[c] for c in chips]
@@ -174,7 +176,7 @@ class ProgrammedTile:
             self.vectors[c] += rows
         keys = [self._product_keys[c] for c in chips]
         products = self._products(
-            chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches
+            chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches, then=then
         )
         return products(self._weights_of(chips), x)
 
