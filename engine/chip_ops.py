@@ -13,7 +13,7 @@ from engine.product_call import Product
 from engine.shapes import CPU
 
 # Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
-_PARTS_EACH = 4
+_PARTS_EACH = 16
 _LEAST_ROWS = 32
 _PATCHES_AT_ONCE = 64  # unfolded by a thread, so that they stay in its cache
 

@@ -135,7 +135,7 @@ def element_uniforms(
 
 
 def maths(name: str, *values: float) -> float:
-    """Return the kernels' own ``log``, ``exp``, ``tanh``, ``round``, ``fused``, ``sin``, ``cos`` (of +-1 eighth turns)."""
+    """Return a kernel's ``log``, ``exp``, ``tanh``, ``round``, ``fused``, ``sin`` or ``cos`` (of +-1 eighth turns)."""
     return _core.maths(name, values)
 
 

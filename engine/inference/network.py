@@ -323,24 +323,27 @@ class ProgrammedNetwork(torch.nn.Module):
     @contextmanager
     def _in_place(self) -> Iterator[None]:
         """Let the model's analog layers multiply by the chips' weights."""
-        layers = analog_layers(self.model)
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        own = {m: forward for m in modes if (forward := own_forward(m)) is not None}
+        modules = list(self.model.modules())
+        training = [m for m in modules if m.training]
+        # What modules hold themselves is set as in any object: the way of modules takes longer than a small product.
+        layers = {name: vars(m) for name, m in analog_layers(self.model).items()}
+        own = {m: forward for m in modules if (forward := own_forward(m)) is not None}
+        if training:
+            self.model.eval()
         for name, layer in layers.items():
-            layer.programmed = LayerOnChips(self, name)
+            layer["programmed"] = LayerOnChips(self, name)
         for module, forward in own.items():
-            module.forward = forward
+            vars(module)["forward"] = forward
         try:
             yield
         finally:
             self._chip = None
             for layer in layers.values():
-                layer.programmed = None
+                del layer["programmed"]
             for module in own:
-                del module.forward
-            for module, mode in modes.items():
-                module.training = mode
+                del vars(module)["forward"]
+            for module in training:
+                module.training = True
 
     # -- what is kept ------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class ChipsProduct {
       MvmScratch scratch(plan, c_.part);
       const bool folded = !c_.patches.empty();
       auto rows = uncleared<float>(folded ? c_.part * (p_.in + p_.out) : 0);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
       for (i64 item = 0; item < (i64)c_.seeds.size() * parts; ++item) {
         const i64 first = item % parts * c_.part;
         const ChipPart at{item / parts, first, std::min(c_.part, p_.samples - first)};
