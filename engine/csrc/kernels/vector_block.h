@@ -3,6 +3,7 @@
 // columns, weight read noise | nonlinearity, output noise, ADC. Order and formulas: docs/physics/tile.md.
 #pragma once
 #include "kernels/converters.h"
+#include "kernels/panels.h"
 #include "kernels/product.h"
 
 namespace OHM_NS {
@@ -21,8 +22,9 @@ struct Mvm {
   i64 n, m;  // inputs and outputs
   MvmPlan plan;
   Converter dac, adc;
-  float kappa = 1.0f;
+  float kappa = 1.0f, most_reduced;
   bool lines, columns, nonlinear, one_hot;
+  bool panels = false;  // whether the weights lie in panels too
   ArrayView array{}, negative{};
 
   explicit Mvm(const MvmJob& job)
@@ -33,6 +35,7 @@ struct Mvm {
         plan(plan_of(n, m, job.samples, job.threads, p)),
         dac(converter(p.inp_bound, p.inp_res)),
         adc(converter(p.out_bound, p.out_res)),
+        most_reduced(largest_reduction(p)),
         lines(lines_differ(p)),
         columns(columns_matter(p)),
         nonlinear(output_is_bent(p)),
@@ -129,7 +132,9 @@ inline void to_array(const VectorBlock& b, i64 row) {
 // --- the array ---
 
 inline void multiply(const Mvm& c, const float* weights, const float* x, float* y, i64 rows, int threads) {
-  if (c.job.transposed)
+  if (c.panels && weights == c.job.weights)
+    panel_product(c.job.panels, x, y, rows, c.job.in, c.job.out, threads);
+  else if (c.job.transposed)
     product_transposed(weights, x, y, rows, c.job.in, c.job.out, threads);
   else
     product(weights, x, y, rows, c.job.in, c.job.out, threads);
