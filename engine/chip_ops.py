@@ -13,13 +13,14 @@ from engine.product_call import Product
 from engine.shapes import CPU
 
 # Parts that each thread gets of the product of one tile on many chips, and the vectors that make one worth while.
-_PARTS_EACH = 4
+_PARTS_EACH = 16
 _LEAST_ROWS = 32
 _PATCHES_AT_ONCE = 64  # unfolded by a thread, so that they stay in its cache
 
 _KEPT_BYTES = 256 << 20  # that the allocator may keep of what is freed
 
 DRAWS = {"uniform": 0, "normal": 1, "plain": 2, "floored": 3, "folded": 4}  # DrawForm of core/chip_ops.h
+ACTIVATIONS = {"": 0, "tanh": 1}  # Activation of core/chip_ops.h
 
 
 def keep_freed_memory() -> None:
@@ -115,6 +116,16 @@ def size_sums(y: torch.Tensor) -> torch.Tensor:
     return sums
 
 
+def tanh(x: torch.Tensor) -> torch.Tensor:
+    """Return the hyperbolic tangent; on the CPU within two units in the last place of torch's, and faster."""
+    if ops.on_gpu(x.device) or x.dtype != torch.float32:
+        return torch.tanh(x)
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    ops.run("tanh", x.data_ptr(), x.numel(), ops.threads_for(x.numel()), y.data_ptr())
+    return y
+
+
 @dataclass(frozen=True)
 class PatchAxis:
     """One axis of a convolution's images; `PatchAxis` of core/patches.h.
@@ -181,6 +192,8 @@ class ChipProducts:
         The vectors are the identity's rows, each driving one line with 1.
     patches : Patches, optional
         x are images whose patches are multiplied; on the CPU only.
+    then : {"", "tanh"}
+        Done to the outputs in the end, not to images.
     """
 
     params: Sequence[float]
@@ -192,6 +205,7 @@ class ChipProducts:
     offsets: torch.Tensor | None = None
     one_hot: bool = False
     patches: Patches | None = None
+    then: str = ""
 
     def __call__(self, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return ``(chip, rows, out)`` for weights ``(chip, out, in)``, x ``(rows, in)`` or ``(chip, rows, in)``.
@@ -206,7 +220,8 @@ class ChipProducts:
             for k in range(len(weights)):
                 y[k] = self._of(k)(weights[k], x if x.dim() == 2 else x[k])[0]
             y = y if self.factors is None else y.mul_(self.factors[:, None])
-            return y if self.offsets is None else y.add_(self.offsets)
+            y = y if self.offsets is None else y.add_(self.offsets)
+            return y.tanh_() if self.then else y
         if y.numel():
             self._on_cpu(weights, x, y)
         return y
@@ -238,7 +253,7 @@ class ChipProducts:
         )  # fmt: skip
         seeds = [list(s) for s in (self.seeds, self.construction_seeds, self.first_steps)]
         after = [0 if a is None else a.data_ptr() for a in (self.factors, self.offsets)]
-        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, *after, part, patches)
+        of_chips = ops.run("Chips", shared, self.one_hot, *seeds, *after, ACTIVATIONS[self.then], part, patches)
         ops.run("mvm_chips", native, of_chips)
 
 

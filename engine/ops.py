@@ -135,7 +135,7 @@ def element_uniforms(
 
 
 def maths(name: str, *values: float) -> float:
-    """Return a kernel's own ``log``, ``exp``, ``exp2``, ``round``, ``sin``, ``cos`` (of eighth turns) or ``fused``."""
+    """Return a kernel's ``log``, ``exp``, ``exp2``, ``tanh``, ``round``, ``fused``, ``sin`` or ``cos`` (of eighth turns)."""
     return _core.maths(name, values)
 
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from engine.chip_ops import keep_freed_memory
@@ -18,10 +17,11 @@ from engine.errors import ParameterError, StateError, say
 from engine.inference import compensation as compensations
 from engine.inference import converters
 from engine.inference import noise as noises
+from engine.inference.chain import Together, chain_of, run_chain
 from engine.inference.compensation import Compensation
 from engine.inference.converters import Converter
 from engine.inference.faults import Faults
-from engine.inference.layers import LayerOnChips, affine
+from engine.inference.layers import LayerOnChips, own_forward
 from engine.inference.memory import check_memory, forecast
 from engine.inference.noise import NoiseModel
 from engine.inference.recipe import Recipe
@@ -129,9 +129,10 @@ class ProgrammedNetwork(torch.nn.Module):
 
     Notes
     -----
-    Calls are made in evaluation mode and without gradient. Chips run together by ``torch.func.vmap``: the model's
-    digital layers see them as one batch. A model with an operation that cannot be batched so is run chip by chip, with
-    the same results; `batched` tells. The products' noise begins anew with every `drift_to`.
+    Calls are made in evaluation mode and without gradient. Chips run together, a model that is more than a chain of
+    simple layers by ``torch.func.vmap``: the digital layers see them as one batch. A model with an operation that
+    cannot be batched so is run chip by chip, with the same results; `batched` tells. The products' noise begins anew
+    with every `drift_to`.
     """
 
     def __init__(self, model: torch.nn.Module, recipe: Recipe, *, chips: int, seed: int):
@@ -151,6 +152,7 @@ class ProgrammedNetwork(torch.nn.Module):
         self._at_once = _AT_ONCE.setdefault(model, {})
         self._largest = 1
         self._warned = False
+        self._chain: list[torch.nn.Module] | None = None
         self.tiles: dict[tuple[str, int, int], ProgrammedTile] = {}
         self.program()
 
@@ -254,6 +256,7 @@ class ProgrammedNetwork(torch.nn.Module):
         """
         if not self.tiles:
             return self.model(*inputs, **named)
+        self._chain = chain_of(self.model) if self.batched else None
         with torch.no_grad(), self._in_place():
             if self.batched:
                 try:
@@ -266,29 +269,39 @@ class ProgrammedNetwork(torch.nn.Module):
 
     def _together(self, inputs: tuple, named: dict[str, Any]) -> Any:
         before = self._vectors()
+        try:
+            return self._in_groups(self._runner(inputs, named), _shapes((inputs, named)))
+        except BaseException:
+            self._vectors(before)
+            raise
+
+    def _runner(self, inputs: tuple, named: dict[str, Any]) -> Callable[[range], Any]:
+        """Return what runs the model on some chips at once, the axis of chips in front."""
+        if self._chain is not None and len(inputs) == 1 and not named and isinstance(inputs[0], torch.Tensor):
+
+            def chained(chips: range) -> torch.Tensor:
+                self._chip = Together(list(chips))
+                return run_chain(self._chain, inputs[0], self._chip)
+
+            return chained
 
         def run(chip: torch.Tensor) -> Any:
             self._chip = chip
             return self.model(*inputs, **named)
 
-        try:
-            return self._in_groups(run, _shapes((inputs, named)))
-        except BaseException:
-            self._vectors(before)
-            raise
+        return lambda chips: torch.func.vmap(run)(torch.arange(chips.start, chips.stop))
 
-    def _in_groups(self, run: Callable[[torch.Tensor], Any], shapes: tuple) -> Any:
+    def _in_groups(self, run: Callable[[range], Any], shapes: tuple) -> Any:
         """Run as many chips at a time as fit: the first one of new shapes tells what each takes."""
-        at_once = self.chips_at_once or self._at_once.get(shapes)
-        if at_once is not None:
-            return torch.func.vmap(run, chunk_size=_evenly(self.chips, at_once))(torch.arange(self.chips))
-        self._largest = 1
-        first = torch.func.vmap(run)(torch.arange(1))
-        self._at_once[shapes] = at_once = max(1, _ROOM // self._largest)
-        if self.chips == 1:
-            return first
-        others = torch.func.vmap(run, chunk_size=_evenly(self.chips - 1, at_once))(torch.arange(1, self.chips))
-        return tree_map(lambda *parts: torch.cat(parts), first, others)
+        at_once, parts, first = self.chips_at_once or self._at_once.get(shapes), [], 0
+        if at_once is None:
+            self._largest, first = 1, 1
+            parts.append(run(range(1)))
+            self._at_once[shapes] = at_once = max(1, _ROOM // self._largest)
+        if first < self.chips:
+            each = _evenly(self.chips - first, at_once)
+            parts += [run(range(k, min(k + each, self.chips))) for k in range(first, self.chips, each)]
+        return parts[0] if len(parts) == 1 else tree_map(lambda *p: torch.cat(p), *parts)
 
     def note(self, numbers: int) -> None:
         """Take note of the numbers that a product has in and out on one chip."""
@@ -310,24 +323,27 @@ class ProgrammedNetwork(torch.nn.Module):
     @contextmanager
     def _in_place(self) -> Iterator[None]:
         """Let the model's analog layers multiply by the chips' weights."""
-        layers = analog_layers(self.model)
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        norms = [m for m in modes if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        modules = list(self.model.modules())
+        training = [m for m in modules if m.training]
+        # What modules hold themselves is set as in any object: the way of modules takes longer than a small product.
+        layers = {name: vars(m) for name, m in analog_layers(self.model).items()}
+        own = {m: forward for m in modules if (forward := own_forward(m)) is not None}
+        if training:
+            self.model.eval()
         for name, layer in layers.items():
-            layer.programmed = LayerOnChips(self, name)
-        for norm in norms:  # torch's own is slow over an axis of chips
-            norm.forward = affine(norm)
+            layer["programmed"] = LayerOnChips(self, name)
+        for module, forward in own.items():
+            vars(module)["forward"] = forward
         try:
             yield
         finally:
             self._chip = None
             for layer in layers.values():
-                layer.programmed = None
-            for norm in norms:
-                del norm.forward
-            for module, mode in modes.items():
-                module.training = mode
+                del layer["programmed"]
+            for module in own:
+                del vars(module)["forward"]
+            for module in training:
+                module.training = True
 
     # -- what is kept ------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,7 +151,7 @@ class ProgrammedTile:
 
     def product(
         self, x: torch.Tensor, chips: list[int], scale: torch.Tensor | None = None,
-        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None,
+        patches: chip_ops.Patches | None = None, bias: torch.Tensor | None = None, then: str = "",
     ) -> torch.Tensor:  # fmt: skip
         """Return the compensated outputs ``(chip, rows, out)`` of some chips.
 
@@ -167,6 +168,8 @@ class ProgrammedTile:
             multiplied: ``(chip, images, out, height, width)``.
         bias : torch.Tensor, optional
             ``(out,)``: added to the outputs in the end.
+        then : {"", "tanh"}
+            Done to vectors of outputs after that.
         """
         rows = x.shape[-2] if patches is None else x.shape[-4] * math.prod(patches.places)
         first = [self.vectors[c] for c in chips]
@@ -174,22 +177,17 @@ class ProgrammedTile:
             self.vectors[c] += rows
         keys = [self._product_keys[c] for c in chips]
         products = self._products(
-            chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches
+            chips, keys, first, factors=self._factors(chips, scale), offsets=bias, patches=patches, then=then
         )
-        return products(self._weights_of(chips), x)
+        return products(_of_chips(self.weights, chips), x)
 
     def _factors(self, chips: list[int], scale: torch.Tensor | None) -> torch.Tensor | None:
         """Return what outputs are multiplied by, ``(chip, out)``: compensation and digital scales."""
-        alpha = self.alpha if len(self.alpha) == 1 else self.alpha[chips]
+        alpha = self.alpha if len(self.alpha) == 1 else _of_chips(self.alpha, chips)
         if scale is None and alpha.numel() == 1 and alpha.item() == 1:
             return None
         alpha = alpha[:, None] if alpha.dim() == 1 else alpha
         return (alpha if scale is None else alpha * scale).expand(len(chips), len(self.wanted)).contiguous()
-
-    def _weights_of(self, chips: list[int]) -> torch.Tensor:
-        first, count = chips[0], len(chips)
-        together = chips == list(range(first, first + count))  # a view: weights of a large tile are not copied
-        return self.weights[first : first + count] if together else self.weights[chips]
 
     def _products(self, chips: list[int], keys: list[int], first: list[int], **others) -> chip_ops.ChipProducts:
         lines = [self._line_keys[c] for c in chips]
@@ -241,12 +239,24 @@ class TileReadout:
         tile = self._tile
         chips = list(range(len(tile.seeds)))
         keys = tile.draws.keys("readout", tile.prog_id, self._moment, repeat)
-        one = torch.eye(tile.wanted.shape[1], device=tile.wanted.device)
+        one = _identity(tile.wanted.shape[1], tile.wanted.device)
         return tile._products(chips, keys, [0] * len(chips), one_hot=True)(tile.weights, one)
 
     def wanted(self, *, per_output: bool) -> torch.Tensor:
         """Return the exact reading of the weights that were to be programmed, ``(1,)`` or ``(1, out)``."""
         return _mean(self._tile.wanted[None], per_output)
+
+
+def _of_chips(values: torch.Tensor, chips: list[int]) -> torch.Tensor:
+    """Return the rows of some chips; a view where they follow each other, as weights of a large tile are not copied."""
+    first, count = chips[0], len(chips)
+    together = chips == list(range(first, first + count))
+    return values[first : first + count] if together else values[chips]
+
+
+@functools.lru_cache(maxsize=8)
+def _identity(lines: int, device: torch.device) -> torch.Tensor:
+    return torch.eye(lines, device=device)
 
 
 def _mean(weights: torch.Tensor, per_output: bool) -> torch.Tensor:

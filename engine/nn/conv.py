@@ -143,7 +143,7 @@ class AnalogConv(AnalogCore):
         patches = self._patches(size)
         rows = [self._row_folded(blocks, image, patches) for blocks in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
-        y = y if self.bias is None or self._adds_bias_on_chips else y + self.bias[:, None, None]
+        y = y if self.bias is None or self.ends_on_chips else y + self.bias[:, None, None]
         return y if self.axes == 2 else y[:, :, 0]
 
     def _row_folded(self, blocks: list, image: torch.Tensor, patches: Patches) -> torch.Tensor:

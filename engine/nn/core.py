@@ -230,15 +230,15 @@ class AnalogCore(LastingLayer):
         parts = self._inputs(x)
         rows = [self._row(row, parts) for row in self._rows]
         y = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
-        return y if self.bias is None or self._adds_bias_on_chips else y + self.bias
+        return y if self.bias is None or self.ends_on_chips else y + self.bias
 
     @property
-    def _adds_bias_on_chips(self) -> bool:
-        """Whether a programmed network's kernels add the digital bias: nothing comes between it and the product."""
+    def ends_on_chips(self) -> bool:
+        """Whether a programmed network's kernels give the outputs, bias included: nothing comes after the product."""
         return self.programmed is not None and self.watch is None and len(self._spans) == 1
 
     def _bias_on_chips(self, block: Block) -> torch.Tensor | None:
-        return self.bias[block.rows] if self.bias is not None and self._adds_bias_on_chips else None
+        return self.bias[block.rows] if self.bias is not None and self.ends_on_chips else None
 
     def _inputs(self, x: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
         """Return the inputs of each column of tiles by its span; split once, so that one gradient goes back."""

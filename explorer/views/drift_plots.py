@@ -86,7 +86,9 @@ class AccuracyPlot:
             for c in found:
                 half = np.nan_to_num(c.half_width)
                 ends += [*100 * c.low, *100 * c.high, *100 * (c.mean - half), *100 * np.minimum(c.mean + half, 1)]
-            start, end = round_out(max(min(ends) - 0.2, 0.0), max(ends) + 0.2)
+            # A correlation may be negative.
+            lowest = min(0.0, *(100 * float(np.min(c.low, initial=0.0)) for c in found))
+            start, end = round_out(max(min(ends) - 0.2, lowest), max(ends) + 0.2)
             set_range(self.figure.y_range, start, min(end, 100.5))
 
     def follow(self, t: float) -> None:
@@ -116,7 +118,8 @@ class AccuracyPlot:
 
 
 def _entry(curve: Curve) -> str:
-    kind = f"{curve.chips} chips" + ("" if curve.full else ", quick estimate") + (", stale" if curve.stale else "")
+    chips = "1 chip" if curve.chips == 1 else f"{curve.chips} chips"
+    kind = chips + ("" if curve.full else ", quick estimate") + (", stale" if curve.stale else "")
     return f"{curve.title} ({kind})"
 
 

@@ -166,7 +166,8 @@ class DriftView(Viewer):
         label, color = ("Stale", "warning") if stale else ("Full run", "success") if full else ("Estimate", "primary")
         self.chip.param.update(label=label, color=color, visible=bool(self.shown))
         self.status.visible = self.quick.busy
-        self.note.visible = self.quick.too_large and not full
+        note = _NO_ESTIMATE if self.quick.too_large else self.quick.told
+        theme.say_error(self.note, "" if full else note, kind="info")
         measure = networks.find(self.state.experiment.network).measure
         self.accuracy.figure.yaxis.axis_label = f"{measure[:1].upper()}{measure[1:]} (%)"
         theme.say_error(self.problem, self.quick.problem, "No estimate.")

@@ -11,7 +11,7 @@ import panel as pn
 from engine.errors import OhmscapeError
 from explorer import jobs
 from explorer.experiments.drift_accuracy import DriftAccuracy
-from explorer.experiments.quick import quick
+from explorer.experiments.quick import CHIPS, quick
 from explorer.jobs import Job
 from explorer.views.drift_data import Curve, curves
 from explorer.views.job_words import Runner, owner
@@ -37,6 +37,8 @@ class QuickEstimates:
         One line on the estimate that failed last; empty when all is well.
     too_large : bool
         The network has no version that answers within seconds.
+    told : str
+        One sentence on what estimates leave out, where they take fewer times or chips than of a small network.
     """
 
     def __init__(self, changed: Callable[[], None], runner: Runner | None = None):
@@ -46,7 +48,7 @@ class QuickEstimates:
         self._wanted: dict[str, DriftAccuracy] = {}
         self._failed: set[str] = set()
         self._job: tuple[str, Job] | None = None
-        self.problem, self.too_large = "", False
+        self.problem, self.too_large, self.told = "", False, ""
         self._poller = pn.state.add_periodic_callback(self.poll, POLL_MS, start=False)
 
     @property
@@ -57,7 +59,7 @@ class QuickEstimates:
     def ask(self, experiment: DriftAccuracy, selected: int) -> None:
         """Want the curves of these scenarios, that of the selected one first; what nobody wants is cancelled."""
         order = [selected, *(k for k in range(len(experiment.scenarios)) if k != selected)]
-        self.problem, self.too_large, self._wanted, self._failed = "", False, {}, set()
+        self.problem, self.too_large, self.told, self._wanted, self._failed = "", False, "", {}, set()
         for k in order:
             scenario = experiment.scenarios[k]
             small = quick(experiment, scenario)
@@ -65,6 +67,7 @@ class QuickEstimates:
                 self.too_large = True
                 continue
             self._wanted[key(experiment, k)] = small
+            self.told = self.told or _left_out(small, experiment)
         if self._job is not None and self._job[0] not in self._wanted:
             self._job[1].cancel()
             self._job = None
@@ -113,6 +116,16 @@ class QuickEstimates:
             self._poller.start()
         elif not running and self._poller.running:
             self._poller.stop()
+
+
+def _left_out(small: DriftAccuracy, experiment: DriftAccuracy) -> str:
+    """Return what an estimate is made of, where it has fewer times or chips than of a small network; else nothing."""
+    chips, moments, samples = int(small.n_chips), len(small.times), int(small.samples)
+    if moments == len(experiment.times) and chips >= min(CHIPS[0], int(experiment.n_chips)):
+        return ""
+    of_chips = f"{chips} chip{'s' * (chips > 1)}"
+    return (f"Estimates of this network take {of_chips}, {samples} samples and {moments} of the "
+            f"{len(experiment.times)} times: a trend, no more. The full run takes all of them.")  # fmt: skip
 
 
 def key(experiment: DriftAccuracy, k: int) -> str:

@@ -78,6 +78,15 @@ _HIDDEN_LABEL = {
     "& fieldset": {"top": 0},
     "& legend": {"display": "none"},
 }  # fmt: skip
+# Bokeh hangs tooltips into the body of the page, white whatever its theme.
+_TOOLTIP_CSS = """
+.bk-Tooltip {
+  --tooltip-color: var(--mui-palette-background-paper, #fff);
+  --tooltip-text: var(--mui-palette-text-primary, #222);
+  --tooltip-border: var(--mui-palette-text-disabled, #ccc);
+  --tooltip-arrow-color: var(--mui-palette-background-paper, #fff);
+}
+"""
 _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
 
 
@@ -94,6 +103,8 @@ def page(title: str, *, main: list, sidebar: Sequence = (), header: Sequence = (
         busy_indicator=None,  # a bar that flashes with every slider move tells nothing
         sx=_PAGE_SX,
     )
+    if _TOOLTIP_CSS not in pn.config.raw_css:
+        pn.config.raw_css = [*pn.config.raw_css, _TOOLTIP_CSS]
     with edit_readonly(made):
         made.busy = False  # it followed Panel's busy flag: two updates of the whole page for each move of a slider
     return made

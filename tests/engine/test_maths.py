@@ -107,3 +107,13 @@ def test_round_is_half_to_even_below_2_to_22():
 def test_round_of_larger_numbers_leaves_them():
     for x in (2.0**22, 2.0**22 + 0.5, 2.0**24 + 2, 2.0**100, -(2.0**23)):
         assert ops.maths("round", x) == x
+
+
+def test_tanh_within_2_5_units_in_the_last_place():
+    """The limit that core/maths.h states; 1e5 numbers over all magnitudes, dense where it bends and saturates."""
+    x = singles(np.linspace(-10, 10, 60_000), np.linspace(-1, 1, 40_000), np.logspace(-37, 38, 2_000))
+    exact, got = np.tanh(x), evaluate("tanh", x)
+    assert (np.abs(got - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() < 2.5
+    assert np.array_equal(evaluate("tanh", -x), -got)
+    assert np.abs(got).max() == 1
+    assert math.isnan(ops.maths("tanh", math.nan))

@@ -17,7 +17,7 @@ std::unique_ptr<T[]> uncleared(i64 count) {
 
 // The buffers of one product.
 struct MvmScratch {
-  std::unique_ptr<float[]> blocks, matrices, factors, lines, scales;
+  std::unique_ptr<float[]> blocks, matrices, factors, lines, scales, panels;
   std::unique_ptr<i64[]> active;
   std::unique_ptr<u32[]> beyond;
 
@@ -27,6 +27,7 @@ struct MvmScratch {
         factors(uncleared<float>(plan.factors ? plan.n * plan.m : 0)),
         lines(uncleared<float>(3 * plan.m)),
         scales(uncleared<float>(2 * samples)),
+        panels(uncleared<float>(plan.panel_floats())),
         active(uncleared<i64>(samples)),
         beyond(uncleared<u32>(samples)) {}
 };
@@ -36,7 +37,7 @@ inline MvmJob mvm_job(const Product& p, MvmScratch& s, bool one_hot = false, i64
           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
           p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, one_hot, hot, s.blocks.get(), s.matrices.get(),
           s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
-          s.beyond.get()};
+          s.beyond.get(), s.panels.get()};
 }
 
 }  // namespace ohm_module

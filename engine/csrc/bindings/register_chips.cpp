@@ -12,21 +12,15 @@ namespace ohm_module {
 namespace {
 
 // What `mvm_chips` is told beside the product. What outputs are multiplied by, `factors` (chips, out), and what is added
-// then, `offsets` (out); null without them.
+// then, `offsets` (out); null without them. `activation` is a number of Activation, of vectors alone.
 struct Chips {
   bool shared_x, one_hot;
   std::vector<u64> seeds, lines, first_steps;
   Address factors, offsets;
+  i32 activation;
   i64 part;  // vectors that a thread takes at a time
   std::vector<i64> patches;  // empty, or of a convolution: channels, from image to image, the two axes (PatchAxis)
 };
-
-void scale_outputs(float* y, const float* factors, const float* offsets, i64 samples, i64 out) {
-  for (i64 s = 0; s < samples; ++s, y += out) {
-    for (i64 i = 0; factors && i < out; ++i) y[i] *= factors[i];
-    for (i64 i = 0; offsets && i < out; ++i) y[i] += offsets[i];
-  }
-}
 
 Patches patches_of(const std::vector<i64>& n) {
   return {nullptr, n[0], n[1], {n[2], n[3], n[4], n[5], n[6], n[7]}, {n[8], n[9], n[10], n[11], n[12], n[13]}};
@@ -55,14 +49,14 @@ class ChipsProduct {
       MvmScratch scratch(plan, c_.part);
       const bool folded = !c_.patches.empty();
       auto rows = uncleared<float>(folded ? c_.part * (p_.in + p_.out) : 0);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
       for (i64 item = 0; item < (i64)c_.seeds.size() * parts; ++item) {
         const i64 first = item % parts * c_.part;
         const ChipPart at{item / parts, first, std::min(c_.part, p_.samples - first)};
         if (folded)
           convolve(ops, folds, scratch, at, rows.get());
         else
-          multiply(ops, scratch, at);
+          multiply(ops, folds, scratch, at);
       }
     }
   }
@@ -79,12 +73,12 @@ class ChipsProduct {
 
   const float* factors(i64 chip) const { return c_.factors ? floats(c_.factors) + chip * p_.out : nullptr; }
 
-  void multiply(const TileOps& ops, MvmScratch& scratch, const ChipPart& at) const {
+  void multiply(const TileOps& ops, const ChipOps& others, MvmScratch& scratch, const ChipPart& at) const {
     Product own = product(at);
     own.x += ((c_.shared_x ? 0 : at.chip * p_.samples) + at.first) * p_.in * sizeof(float);
     own.y += (at.chip * p_.samples + at.first) * p_.out * sizeof(float);
     ops.mvm(mvm_job(own, scratch, c_.one_hot, at.first));
-    scale_outputs(mutable_floats(own.y), factors(at.chip), floats(c_.offsets), at.count, p_.out);
+    others.finish({factors(at.chip), floats(c_.offsets), p_.out, c_.activation}, at.count, mutable_floats(own.y));
   }
 
   // The same for the patches of images (chips, images, ...): outputs are images (chips, images, out, places).
@@ -149,6 +143,12 @@ void device_share(Address g, i64 count, const std::array<float, 5>& numbers, int
   ops.share({floats(g), count, g_max, factor, exponent, least, most, threads}, mutable_floats(to));
 }
 
+void tanh_of(Address from, i64 count, int threads, Address to) {
+  const ChipOps& ops = chip_ops().at(isa_in_use());
+  py::gil_scoped_release release;
+  ops.tanh(floats(from), count, threads, mutable_floats(to));
+}
+
 // Sums of magnitudes of (chips, rows, count) over the rows, doubles (chips, count).
 void size_sums(Address y, const std::array<i64, 3>& shape, int threads, Address sums) {
   const ChipOps& ops = chip_ops().at(isa_in_use());
@@ -161,14 +161,15 @@ void size_sums(Address y, const std::array<i64, 3>& shape, int threads, Address 
 void register_chips(py::module_& m) {
   py::class_<Chips>(m, "Chips")
       .def(py::init([](bool shared_x, bool one_hot, std::vector<u64> seeds, std::vector<u64> lines,
-                       std::vector<u64> first_steps, Address factors, Address offsets, i64 part,
+                       std::vector<u64> first_steps, Address factors, Address offsets, i32 activation, i64 part,
                        std::vector<i64> patches) {
-        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, offsets, part, patches};
+        return Chips{shared_x, one_hot, seeds, lines, first_steps, factors, offsets, activation, part, patches};
       }));
   m.def("mvm_chips", &mvm_chips);
   m.def("keep_freed", &keep_freed);
   m.def("device_share", &device_share);
   m.def("size_sums", &size_sums);
+  m.def("tanh", &tanh_of);
   m.def("device_draws", &device_draws);
   m.def("device_read", &device_read);
 }

@@ -62,6 +62,7 @@ double maths(const std::string& name, const std::vector<float>& values) {
   if (name == "log") return OHM_NS::natural_log(v);
   if (name == "exp") return OHM_NS::exponential(v);
   if (name == "exp2") return OHM_NS::power_of_two(v);
+  if (name == "tanh") return OHM_NS::hyperbolic_tangent(v);
   if (name == "sin") return OHM_NS::sin_cos_eighth(v).sin;
   if (name == "cos") return OHM_NS::sin_cos_eighth(v).cos;
   if (name == "round") return OHM_NS::rounded(v);

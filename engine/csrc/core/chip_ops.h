@@ -40,12 +40,24 @@ struct ShareJob {
   int threads;
 };
 
+enum Activation : i32 { kNoActivation = 0, kTanh = 1 };
+
+// What is done to outputs (samples, out) in the end: times factors (out), plus offsets (out), both null without them, and then
+// an activation.
+struct FinishJob {
+  const float *factors, *offsets;
+  i64 out;
+  i32 activation;
+};
+
 struct ChipOps {
   const char* isa;
   void (*draw)(const DrawJob&, float* to);
   void (*read)(const ReadJob&, float* to);
   void (*share)(const ShareJob&, float* to);
   void (*sizes)(const float* y, i64 chips, i64 rows, i64 count, int threads, double* sums);  // of (chips, rows, count)
+  void (*finish)(const FinishJob&, i64 samples, float* y);
+  void (*tanh)(const float* from, i64 count, int threads, float* to);
   void (*unfold)(const Patches&, i64 first, i64 count, float* to);
   void (*fold)(const float* rows, const float* factors, const float* offsets, i64 first, i64 count, i64 outputs,
                i64 places, float* images);

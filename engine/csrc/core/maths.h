@@ -146,6 +146,19 @@ OHM_HD float in_powers_of_two(float a, float b) {
   return fused(product, high, fused(error, high, product * low));
 }
 
+// tanh x = e/(e + 2) with e = e^(2|x|) - 1 = 2^n (e^r - 1) + (2^n - 1), |r| <= ln2/2; e^r - 1 is r + r^2 P(r), P a minimax
+// polynomial of degree 4 (its own error is 1.3e-8). Within 2.5 units in the last place (tests/engine/test_maths.py).
+OHM_HD float hyperbolic_tangent(float x) {
+  const float shift = 12582912.0f, twice = 2.0f * magnitude(x), a = twice > 18.5f ? 18.5f : twice;
+  const float sum = fused(a, 1.44269504f, shift), n = sum - shift;
+  const float r = fused(n, 2.12194440e-4f, fused(n, -0.693359375f, a));
+  const float high = fused(fused(r, 0.00138825143f, 0.00836654752f), r, 0.0416672006f);
+  const float p = fused(fused(high, r, 0.166665435f), r, 0.49999997f);
+  const float power = float_of((bits_of(sum) << 23) + 0x3f800000u);  // 2^n
+  const float e = fused(power, fused(r * r, p, r), power - 1.0f);
+  return with_sign(e / (e + 2.0f), x);
+}
+
 // base^power for base in [0, 1]; relative error about 3e-7 times |power log base|. 0^0 is 1.
 OHM_HD float power_of(float base, float power) {
   float inside = exponential(power * natural_log(larger(base, 1e-30f)));

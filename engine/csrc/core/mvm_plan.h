@@ -6,6 +6,7 @@
 namespace OHM_NS {
 
 constexpr i64 kBlockVectors = 32;   // at most, so that a block stays in the second cache
+constexpr i64 kPanelVectors = 16;   // with fewer, laying the weights out anew does not pay
 constexpr i64 kWorkerVectors = 16;  // with fewer for each thread, threads share the outputs of one block instead
 
 struct MvmPlan {
@@ -15,11 +16,13 @@ struct MvmPlan {
   bool phases;      // negative and positive inputs apart
   bool wires, variances, factors;        // matrices besides the weights
   bool dithered_inputs, dithered_outputs;
+  bool panels;  // weights laid out in panels of sixteen outputs (kernels/panels.h), where there are registers for that
 
   bool derives() const { return wires || variances; }
   i64 input_rows() const { return 1 + phases + (derives() || dithered_inputs); }
   i64 output_rows() const { return 1 + phases + (derives() || dithered_outputs) + wires; }
   i64 worker_floats() const { return block * (n * input_rows() + m * output_rows()); }
+  i64 panel_floats() const { return panels ? (m + 15) / 16 * 16 * n : 0; }
   i64 matrices() const { return ((i64)wires + variances) * (1 + factors); }
 };
 
@@ -41,6 +44,7 @@ inline MvmPlan plan_of(i64 n, i64 m, i64 samples, int threads, const PeripheryPa
   plan.wires = p.ir_drop > 0.0f;
   plan.variances = p.w_noise > 0.0f && (i32)p.w_noise_type != kAdditiveConstant;
   plan.factors = plan.phases && p.w_read_asymmetry_dtod > 0.0f;
+  plan.panels = samples >= kPanelVectors;
   plan.dithered_inputs = is_on(p.inp_sto_round), plan.dithered_outputs = is_on(p.out_sto_round);
   return plan;
 }

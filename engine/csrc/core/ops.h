@@ -130,6 +130,7 @@ struct MvmJob {
   float *scale, *reduction;  // (samples)
   i64* active;               // (samples)
   u32* beyond;               // (samples)
+  float* panels;             // the weights in panels
 };
 
 struct TileOps {

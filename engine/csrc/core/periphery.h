@@ -110,12 +110,14 @@ OHM_HD float input_scale(const InputStatistics& x, const PeripheryParams& p, flo
   }
 }
 
-// Whether a product whose output hit the bound is repeated with inputs smaller by `reduction`.
-OHM_HD bool may_repeat(float reduction, const PeripheryParams& p) {
-  Converter dac = converter(p.inp_bound, p.inp_res);
-  bool finest = dac.step > 0.0f && reduction > p.max_bm_res / dac.step;
-  return (i32)p.bound_management != kBmNone && reduction <= p.max_bm_factor && !finest;
+// The largest reduction of the inputs with which a product whose output hit the bound is repeated; negative: with none.
+OHM_HD float largest_reduction(const PeripheryParams& p) {
+  if ((i32)p.bound_management == kBmNone) return -1.0f;
+  const Converter dac = converter(p.inp_bound, p.inp_res);
+  return dac.step > 0.0f ? smaller(p.max_bm_factor, p.max_bm_res / dac.step) : p.max_bm_factor;
 }
+
+OHM_HD bool may_repeat(float reduction, const PeripheryParams& p) { return reduction <= largest_reduction(p); }
 
 // What differs from output to output, drawn once.
 struct OutputLine {

@@ -47,7 +47,7 @@ inline i64 hand_out(const VectorBlock& b, i64* left) {
     const float factor = b.c.p.out_scale * job.scale[sample] * job.reduction[sample];
     for (i64 i = 0; i < m; ++i) job.y[sample * m + i] = b.sums[k * m + i] * factor;
     if (job.rounds) job.rounds[sample] = (i32)b.round + 1;
-    if (b.beyond[k] && may_repeat(job.reduction[sample], b.c.p)) left[count++] = sample;
+    if (b.beyond[k] && job.reduction[sample] <= b.c.most_reduced) left[count++] = sample;
   }
   return count;
 }
@@ -148,8 +148,15 @@ inline void perfect_product(const Mvm& c) {
   for (i64 k = 0; k < job.samples * c.m; ++k) job.y[k] *= c.p.out_scale;
 }
 
+inline void lay_out_panels(Mvm& c) {
+  const MvmJob& job = c.job;
+  c.panels = kHasPanels && c.plan.panels && !job.transposed && !c.one_hot;
+  if (c.panels) fill_panels(job.weights, job.out, job.in, job.threads, job.panels);
+}
+
 inline void analog_product(const MvmJob& job) {
   Mvm c(job);
+  lay_out_panels(c);
   if (is_on(c.p.is_perfect)) {
     perfect_product(c);
     return;

@@ -24,6 +24,26 @@ inline Register load_register(const float* from) {
   return v;
 }
 
+// What `smaller`, `larger` and `fused` of core/maths.h do, to every lane by one instruction: of a loop with the same,
+// compilers make three.
+#if defined(__AVX512F__)
+inline Register least(Register a, Register b) { return (Register)_mm512_min_ps((__m512)a, (__m512)b); }
+inline Register most(Register a, Register b) { return (Register)_mm512_max_ps((__m512)a, (__m512)b); }
+inline Register fused(Register a, Register b, Register c) {
+  return (Register)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+#elif defined(__AVX2__)
+inline Register least(Register a, Register b) { return (Register)_mm256_min_ps((__m256)a, (__m256)b); }
+inline Register most(Register a, Register b) { return (Register)_mm256_max_ps((__m256)a, (__m256)b); }
+inline Register fused(Register a, Register b, Register c) {
+  return (Register)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+#else
+inline Register least(Register a, Register b) { return a < b ? a : b; }
+inline Register most(Register a, Register b) { return a > b ? a : b; }
+#endif
+
+inline Register all_lanes(float v) { return Register{} + v; }
 // Draws for up to kLineDraws lines from `first` on, in order. Four consecutive lines share one call of the generator.
 constexpr i64 kLineDraws = 4 * kBatch;
 
@@ -68,28 +88,50 @@ inline void add_normals(float* v, i64 n, float scale, u64 seed, u32 stream, u64 
   });
 }
 
-// Calls of the generator for several vectors together: those of one after those of the other, `groups` each.
+// to[l] = table[index[l]] for a multiple of 16 lanes and a table of at most 64.
+inline void look_up(u32* to, const u32* table, const u32* index, i64 lanes, i64 entries) {
+#if defined(__AVX512F__)
+  if (entries <= 32) {
+    const __m512i low = _mm512_load_si512(table), high = _mm512_load_si512(table + 16);
+    for (i64 l = 0; l < lanes; l += 16)
+      _mm512_store_si512(to + l, _mm512_permutex2var_epi32(low, _mm512_load_si512(index + l), high));
+    return;
+  }
+#endif
+  (void)entries;
+  for (i64 l = 0; l < lanes; ++l) to[l] = table[index[l]];
+}
+
+// Calls of the generator for several vectors together: those of one after those of the other, `groups` each. Lanes beyond the
+// last call repeat it.
 struct CallsOfVectors {
   alignas(64) u32 group[kBatch], vector[kBatch], step[kBatch], last[kBatch];
-  i64 calls;
+  i64 vectors, calls;
 
-  CallsOfVectors(i64 vectors, i64 groups) : calls((vectors * groups + kCalls - 1) / kCalls * kCalls) {
+  CallsOfVectors(i64 vectors, i64 groups)
+      : vectors(vectors), calls((vectors * groups + kCalls - 1) / kCalls * kCalls) {
+    u32 group_of[kBatch], vector_of[kBatch], next = 0, own = 0;
+    for (i64 call = 0; call < calls; ++call) {
+      group_of[call] = next, vector_of[call] = own;
+      if (call + 1 >= vectors * groups) continue;
+      if (++next == (u32)groups) next = 0, ++own;
+    }
     for (i64 l = 0; l < calls; ++l) {
       const i64 call = l / kCalls * kCalls + kCallOfLane[l % kCalls];
-      const bool used = call < vectors * groups;
-      group[l] = (u32)(used ? call % groups : groups - 1), vector[l] = (u32)(used ? call / groups : vectors - 1);
+      group[l] = group_of[call], vector[l] = vector_of[call];
     }
   }
 
-  // `step_of(k)` is the number of vector k of `vectors`; lanes beyond the last one repeat it.
+  // `step_of(k)` is the number of vector k of the first `count`; the others repeat the last one.
   template <class StepOf>
-  void number(i64 vectors, u32 stream, StepOf step_of) {
-    u64 number[kBatch];
-    for (i64 k = 0; k < vectors; ++k) number[k] = step_of(k);
-    for (i64 l = 0; l < calls; ++l) {
-      const u64 own = number[vector[l] < vectors ? vector[l] : vectors - 1];
-      step[l] = (u32)own, last[l] = last_counter(stream, own);
+  void number(i64 count, u32 stream, StepOf step_of) {
+    alignas(64) u32 low[kBatch] = {}, high[kBatch] = {};
+    for (i64 k = 0; k < vectors; ++k) {
+      const u64 own = step_of(k < count ? k : count - 1);
+      low[k] = (u32)own, high[k] = last_counter(stream, own);
     }
+    look_up(step, low, vector, calls, vectors);
+    look_up(last, high, vector, calls, vectors);
   }
 };
 
@@ -163,26 +205,55 @@ inline float largest_of(i64 n, Term term) {
   return larger(most, part[0]);
 }
 
+// The largest of a register's lanes, none below zero.
+inline float largest_lane(const Register& v) {
+#if defined(__AVX512F__)
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+#else
+  float part[kRegister];
+  __builtin_memcpy(part, &v, sizeof part);
+  for (i64 half = kRegister / 2; half; half /= 2)
+    for (i64 l = 0; l < half; ++l) part[l] = larger(part[l], part[l + half]);
+  return part[0];
+#endif
+}
+
+inline Register sizes_of(const Register& v) { return (Register)((Bits)v & 0x7fffffff); }
+
+// The first n numbers of a register's worth, n below kRegister; zeros behind them.
+inline Register load_part(const float* from, i64 n) {
+#if defined(__AVX512F__)
+  return (Register)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
+#else
+  float part[kRegister] = {};
+  for (i64 k = 0; k < n; ++k) part[k] = from[k];
+  return load_register(part);
+#endif
+}
+
+inline void store_part(float* to, const Register& v, i64 n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+  float part[kRegister];
+  __builtin_memcpy(part, &v, sizeof part);
+  for (i64 k = 0; k < n; ++k) to[k] = part[k];
+#endif
+}
+
 // The largest magnitude.
 inline float largest_size(const float* x, i64 n) {
   constexpr i64 together = 4 * kRegister;
-  Register most[4] = {};
+  Register high[4] = {};
   i64 j = 0;
-  auto take = [&](Register& m, i64 at) {
-    const Register size = (Register)((Bits)load_register(x + at) & 0x7fffffff);
-    m = m > size ? m : size;
-  };
   for (; j + together <= n; j += together)
-    for (i64 k = 0; k < 4; ++k) take(most[k], j + k * kRegister);
-  for (; j + kRegister <= n; j += kRegister) take(most[0], j);
-  most[0] = most[0] > most[1] ? most[0] : most[1], most[2] = most[2] > most[3] ? most[2] : most[3];
-  most[0] = most[0] > most[2] ? most[0] : most[2];
-  float part[kRegister], found = 0.0f;
-  __builtin_memcpy(part, most, sizeof part);
-  for (i64 half = kRegister / 2; half; half /= 2)
-    for (i64 l = 0; l < half; ++l) part[l] = larger(part[l], part[l + half]);
-  for (; j < n; ++j) found = larger(found, magnitude(x[j]));
-  return larger(found, part[0]);
+    for (i64 k = 0; k < 4; ++k) high[k] = most(high[k], sizes_of(load_register(x + j + k * kRegister)));
+  for (; j + kRegister <= n; j += kRegister) high[0] = most(high[0], sizes_of(load_register(x + j)));
+  if (j < n) high[1] = most(high[1], sizes_of(load_part(x + j, n - j)));
+  return largest_lane(most(most(high[0], high[1]), most(high[2], high[3])));
 }
 
 inline void normal_sample(u64 seed, u32 stream, u64 step, i64 count, float* out) {

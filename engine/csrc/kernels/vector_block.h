@@ -2,6 +2,8 @@
 // What one round of the analog product does to a block of vectors: input scaling, DAC, input noise | product, wires,
 // columns, weight read noise | nonlinearity, output noise, ADC. Order and formulas: docs/physics/tile.md.
 #pragma once
+#include "kernels/converters.h"
+#include "kernels/panels.h"
 #include "kernels/product.h"
 
 namespace OHM_NS {
@@ -20,8 +22,9 @@ struct Mvm {
   i64 n, m;  // inputs and outputs
   MvmPlan plan;
   Converter dac, adc;
-  float kappa = 1.0f;
+  float kappa = 1.0f, most_reduced;
   bool lines, columns, nonlinear, one_hot;
+  bool panels = false;  // whether the weights lie in panels too
   ArrayView array{}, negative{};
 
   explicit Mvm(const MvmJob& job)
@@ -32,6 +35,7 @@ struct Mvm {
         plan(plan_of(n, m, job.samples, job.threads, p)),
         dac(converter(p.inp_bound, p.inp_res)),
         adc(converter(p.out_bound, p.out_res)),
+        most_reduced(largest_reduction(p)),
         lines(lines_differ(p)),
         columns(columns_matter(p)),
         nonlinear(output_is_bent(p)),
@@ -96,25 +100,6 @@ inline void rescale(const VectorBlock& b, i64 sample) {
     c.job.reduction[sample] *= 2.0f;
 }
 
-// Converters are taken by value: a loop over what they convert must not look them up in memory each time.
-inline void convert_all(float* z, const float* x, i64 n, float divisor, Converter dac) {
-  if (dac.codes <= 0.0f || dac.codes > 65536.0f || dac.bound != 1.0f || !Divisor::fits(divisor)) {
-    for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac);
-    return;
-  }
-  // The same for a bound of 1: what lies far beyond it needs no quotient, and no code is too large to be rounded.
-  const Divisor by(divisor);
-  const float unit = unit_of(dac), most = 2.0f * divisor, codes = dac.codes, shift = 12582912.0f;
-  for (i64 j = 0; j < n; ++j) {
-    const float code = (by.quotient(clamped(x[j], -most, most)) * codes + shift) - shift;
-    z[j] = clamped(code * unit, -1.0f, 1.0f);
-  }
-}
-
-inline void convert_dithered(float* z, const float* x, const float* dither, i64 n, float divisor, Converter dac) {
-  for (i64 j = 0; j < n; ++j) z[j] = convert(x[j] / divisor, dac, dither[j]);
-}
-
 inline void skew_all(float* v, i64 n, float asymmetry) {
   if (asymmetry == 0.0f) return;
   for (i64 j = 0; j < n; ++j) v[j] = skewed(v[j], asymmetry);
@@ -147,7 +132,9 @@ inline void to_array(const VectorBlock& b, i64 row) {
 // --- the array ---
 
 inline void multiply(const Mvm& c, const float* weights, const float* x, float* y, i64 rows, int threads) {
-  if (c.job.transposed)
+  if (c.panels && weights == c.job.weights)
+    panel_product(c.job.panels, x, y, rows, c.job.in, c.job.out, threads);
+  else if (c.job.transposed)
     product_transposed(weights, x, y, rows, c.job.in, c.job.out, threads);
   else
     product(weights, x, y, rows, c.job.in, c.job.out, threads);
@@ -230,13 +217,6 @@ inline void mark_clipped(u8* flags, const float* size, i64 m, Converter adc) {
   for (i64 i = 0; i < m; ++i) flags[i] |= (u8)clip_flags(size[i], adc);
 }
 
-// Sizes become what is read out, in a loop that vectorises.
-inline void values_of(float* u, i64 m, Converter adc) {
-  const float unit = unit_of(adc), bound = adc.bound;
-  if (bound > 0.0f)
-    for (i64 i = 0; i < m; ++i) u[i] = clamped(u[i] * unit, -bound, bound);
-}
-
 // The outputs of one vector at the ADC. True where one went beyond the bound: the largest tells for all.
 inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, u8* flags) {
   bool beyond = is_beyond(largest_size(u, m), adc, false);
@@ -244,14 +224,6 @@ inline bool read_all(float* u, i64 m, Converter adc, bool negative_too, u8* flag
   if (beyond && !negative_too) beyond = is_beyond(largest_of(m, [&](i64 i) { return u[i]; }), adc, false);
   values_of(u, m, adc);
   return beyond;
-}
-
-inline void size_all(float* u, i64 m, Converter adc) {
-  for (i64 i = 0; i < m; ++i) u[i] = size_of(u[i], adc, 0.0f);
-}
-
-inline void size_dithered(float* u, const float* dither, i64 m, Converter adc) {
-  for (i64 i = 0; i < m; ++i) u[i] = size_of(u[i], adc, dither[i]);
 }
 
 // What follows is done to vectors `first` .. `first + rows - 1` of the block, whose outputs start at `u`.
