@@ -200,12 +200,12 @@ def _baked(data: Bake, say: Told) -> tuple[Report, xr.Dataset]:
     poor = fit.reduced_chi_square > POOR
     how = "misses the spreads by more than their errors" if poor else "describes the spreads within their errors"
     verdict = (
-        f"From {low:g} to {high:g} °C the spread grows {fit.factor(high, low):.3g}-fold; the variance has an activation "
-        f"energy of {energy:.3g} ± {error:.2g} eV. The law {how} (chi-square {fit.reduced_chi_square:.1f} per degree "
-        f"of freedom). {words}"
+        f"From {low:g} to {high:g} °C the spread grows {fit.factor(high, low):.3g}-fold; the variance has an "
+        f"activation energy of {energy:.3g} ± {error:.2g} eV. The law {how} (chi-square {fit.reduced_chi_square:.1f} per "
+        f"degree of freedom). {words}"
     )
     notes = tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes)
-    report = Report(data.kind, data.source, data.sha256, data.words(), len(data.before_us), verdict, notes, (law,))
+    report = Report(data.kind, data.source, data.sha256, data.words(), len(data.before_us), verdict, notes, (law,), low)
     return report, _bake_curves(fit, predicted)
 
 
@@ -277,7 +277,7 @@ def _series(data: TimeSeries, say: Told) -> tuple[Report, xr.Dataset]:
         data.kind, data.source, data.sha256, data.words(), fit.g_us.size, verdict,
         tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes),
         (Law(SPECTRUM, "spectrum and states", math.nan, math.nan, parameters, "", None, note),),
-        tuple(tuple(float(v) for v in row) for row in rows),
+        devices=tuple(tuple(float(v) for v in row) for row in rows),
     )  # fmt: skip
     k = np.arange(0, fit.frequency_hz.size, max(1, fit.frequency_hz.size // 400))  # more are not seen
     logs = fit.q[:, None] ** 2 * fit.frequency_hz[k] ** -fit.slope[:, None]

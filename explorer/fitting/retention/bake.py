@@ -69,17 +69,32 @@ class BakeFit:
 
     def factor(self, temperature_c: float, reference_c: float) -> float:
         """Return how many times larger the spread is than at a reference: ``drift_scale`` of a noise model."""
-        hot, cold = (
-            self.values["cold"] + (1 - self.values["cold"]) * _faster(self.values["energy"], t, self.temperature_c[0])
-            for t in (temperature_c, reference_c)
-        )
-        return math.sqrt(hot / cold)
+        return factor(self.values, float(self.temperature_c[0]), temperature_c, reference_c)
 
     def report(self) -> str:
         """Return the result as text."""
         lines = [f"Arrhenius, {self.time_s:.4g} s at {', '.join(f'{t:g}' for t in self.temperature_c)} °C"]
         lines += [f"  {n} = {v:.4g} ± {self.stderr[n]:.2g} {UNITS[n]}" for n, v in self.values.items()]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def factor(values: Mapping[str, float], lowest_c: float, temperature_c: float, reference_c: float) -> float:
+    """Return how many times larger the spread is than at a reference, by the parameters of a bake's fit.
+
+    Parameters
+    ----------
+    values : dict
+        ``energy`` (eV) and ``cold``.
+    lowest_c : float
+        Lowest temperature of the bake, which ``cold`` refers to.
+    temperature_c, reference_c : float
+        Degrees Celsius.
+    """
+    hot, cold = (
+        values["cold"] + (1 - values["cold"]) * _faster(values["energy"], t, lowest_c)
+        for t in (temperature_c, reference_c)
+    )
+    return math.sqrt(hot / cold)
 
 
 def fit_bake(data: Bake) -> BakeFit:

@@ -74,6 +74,8 @@ class Report:
     notes : tuple of str
     laws : tuple of Law
         The best first.
+    lowest_c : float
+        Of a bake, its lowest temperature.
     devices : tuple of tuple
         Of read noise, for each device: conductance, relative noise, slope, its error, Q, its error, states.
     """
@@ -86,6 +88,7 @@ class Report:
     verdict: str
     notes: tuple[str, ...]
     laws: tuple[Law, ...]
+    lowest_c: float = math.nan
     devices: tuple[tuple[float, ...], ...] = ()
 
     @property
@@ -107,6 +110,7 @@ class Report:
         values = dict(written)
         values["laws"] = tuple(_law(one) for one in values["laws"])
         values["notes"] = tuple(values["notes"])
+        values["lowest_c"] = _number(values.get("lowest_c"))
         values["devices"] = tuple(tuple(map(_number, row)) for row in values["devices"])
         return cls(**values)
 
