@@ -85,9 +85,9 @@ class RetentionFitView(Viewer):
         self.stale = theme.warning_box(visible=False)
         self.verdict, self.notes = theme.info_box(visible=False), theme.html(visible=False)
         self.laws, self.parameters, self.devices = (theme.html() for _ in range(3))
-        self.chosen = theme.select("Show law", options={}, visible=False)
+        self.chosen = theme.select("Show law", options={}, visible=False, margin=(16, 0, 6, 0))
         self.chosen.param.watch(self._choose, "value")
-        self.levels = theme.select("Levels", options={}, sizing_mode=None, width=240, margin=(6, 0))
+        self.levels = theme.select("Levels", options={}, sizing_mode=None, width=240, margin=(12, 0, 6, 0))
         self.levels.param.watch(lambda _: self._draw_curves(), "value")
         self.empty = theme.empty_box("No fit yet", _HINT)
         time, spread = ("Time after programming", "s"), ("Spread of the change", "µS")
@@ -147,7 +147,7 @@ class RetentionFitView(Viewer):
         report = self.report
         best = report.best
         rows = [[law.title, f"{law.aic:.1f}", f"{law.aic - best.aic:.1f}", f"{law.reduced_chi_square:.2f}",
-                 law.prediction] for law in report.laws if math.isfinite(law.aic)]  # fmt: skip
+                 _sentence(law.prediction)] for law in report.laws if math.isfinite(law.aic)]  # fmt: skip
         self.laws.object = _worded(_LAWS, rows) if rows else ""
         self.devices.object = theme.table_markup(_DEVICES, [
             [f"{g:.4g}", f"{noise:.2%}", f"{slope:.2f} ± {se:.2g}", f"{q:.3g} ± {qe:.1g}", f"{n:.0f}"]
@@ -251,6 +251,10 @@ def _parameter(p) -> list[str]:
     doubt = "" if p.determined or "normal" in p.meaning else "; not determined by these data"
     return [p.name, f"{p.value:.4g}", f"{p.stderr:.2g}" if known else "–", interval, p.unit.replace("uS", "µS"),
             p.meaning.replace("uS", "µS") + doubt]  # fmt: skip
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _worded(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:

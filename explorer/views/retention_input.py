@@ -67,7 +67,7 @@ class RetentionInput(Viewer):
         super().__init__()
         self.preview: Preview | None = None
         self.worker: LatestWins[Asked, Preview] = LatestWins(read, self._read, self._failed)
-        self.upload = Upload(self.take, self._say, limit_mb=LIMIT_MB)
+        self.upload = Upload(self.take, self._say, limit_mb=LIMIT_MB, multiple=True)
         self.example = theme.button("Try with an example", icon="casino")
         self.example.on_click(lambda _: self.take(NAME, as_csv(example()).encode()))
         units = [_AS_TOLD, *(u for u in ALLOWED if u != NUMBER)]

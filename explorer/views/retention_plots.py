@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import panel as pn
 import xarray as xr
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, LogScale, LogTicker
 from bokeh.models.annotations import Span
+from bokeh.models.formatters import LogTickFormatter
 from panel.viewable import Viewable
 
 from explorer.views import theme
@@ -39,6 +40,7 @@ class CurvesPlot:
 
     def __init__(self, x: tuple[str, str], y: tuple[str, str], *, height: int = 320, size: int = 7, **axes):
         self.figure = theme.figure(x, y, height=height, **axes)
+        _dress(self.figure)
         self.points, self.lines = [], []
         for color, marker in zip(theme.SERIES, MARKERS, strict=True):
             points = ColumnDataSource({n: [] for n in ("x", "y", "low", "high")})
@@ -61,6 +63,13 @@ class CurvesPlot:
             put(line, _ends(curve.fitted_x, curve.fitted, curve.band) if curve else _ends([], [], None))
         entries = [(c.label, theme.SERIES[k], "dot") for k, c in enumerate(curves)]
         self.legend.object = theme.legend_markup(entries)
+
+
+def _dress(figure) -> None:
+    """Give logarithmic axes ticks at powers of ten only, written as such."""
+    for axis, scale in ((figure.xaxis[0], figure.x_scale), (figure.yaxis[0], figure.y_scale)):
+        if isinstance(scale, LogScale):
+            axis.update(ticker=LogTicker(mantissas=[1], desired_num_ticks=7), formatter=LogTickFormatter())
 
 
 def _ends(x, y, half) -> dict[str, np.ndarray]:
@@ -86,7 +95,8 @@ class PredictionPlot:
         self.figure.segment("x", "low", "x", "high", source=self.measured, line_color=theme.MEASURED, line_width=1.5)
         self.figure.scatter("x", "y", source=self.measured, size=7, fill_color=theme.MEASURED, line_color=None)
         self.pane = theme.plot_pane(self.figure)
-        self.view: Viewable = _with_legend(self.LEGEND, self.pane)
+        legend = theme.html(theme.legend_markup(self.LEGEND), margin=(4, 0, 0, 0))
+        self.view: Viewable = pn.Column(legend, self.pane, sizing_mode="stretch_width", margin=0)
 
     def draw(self, g_us: np.ndarray, measured: np.ndarray, error: np.ndarray, predicted: np.ndarray) -> None:
         """Show values by level, all (level,) uS."""
@@ -107,21 +117,18 @@ class ResidualPlot:
         for at, dash in ((0, "solid"), (-_SIGMA, "dashed"), (_SIGMA, "dashed")):
             self.figure.add_layout(Span(dimension="width", location=at, line_color=theme.NEUTRAL, line_dash=dash))
         self.pane = theme.plot_pane(self.figure)
-        self.view: Viewable = _with_legend(self.LEGEND, self.pane)
+        self.legend = theme.html(margin=(4, 0, 0, 0))
+        self.view: Viewable = pn.Column(self.legend, self.pane, sizing_mode="stretch_width", margin=0)
 
     def draw(self, g_us: np.ndarray, spread: np.ndarray, mean: np.ndarray | None = None) -> None:
         """Show residuals, (level, time) or (level, temperature)."""
         parts = [(spread, theme.MODEL)] + ([(mean, theme.NOMINAL)] if mean is not None else [])
+        self.legend.object = theme.legend_markup(self.LEGEND[: len(parts)])
         x = np.concatenate([np.repeat(g_us, part.shape[1]) for part, _ in parts])
         y = np.concatenate([part.ravel() for part, _ in parts])
         color = np.concatenate([np.full(part.size, c, dtype=object) for part, c in parts])
         good = np.isfinite(y)
         put(self.source, {"x": x[good], "y": y[good], "color": color[good].tolist()})
-
-
-def _with_legend(entries: list[tuple[str, str, str]], pane: Viewable) -> Viewable:
-    return pn.Column(theme.html(theme.legend_markup(entries), margin=(4, 0, 0, 0)), pane,
-                     sizing_mode="stretch_width", margin=0)  # fmt: skip
 
 
 def levels_offered(ds: xr.Dataset) -> dict[str, int]:

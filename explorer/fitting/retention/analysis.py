@@ -80,7 +80,7 @@ def _relaxed(data: Relaxation, law: str, say: Told) -> tuple[Report, xr.Dataset]
     say(0.9, "bands")
     report = Report(
         data.kind, data.source, data.sha256, data.words(), len(data.level), _verdict(fit, laws),
-        tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes), tuple(laws),
+        tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes if not n.startswith(laws[0].title)), tuple(laws),
     )  # fmt: skip
     return report, _relaxation_curves(fit, np.array(predicted))
 
@@ -201,10 +201,10 @@ def _baked(data: Bake, say: Told) -> tuple[Report, xr.Dataset]:
     how = "misses the spreads by more than their errors" if poor else "describes the spreads within their errors"
     verdict = (
         f"From {low:g} to {high:g} °C the spread grows {fit.factor(high, low):.3g}-fold; the variance has an "
-        f"activation energy of {energy:.3g} ± {error:.2g} eV. The law {how} (chi-square {fit.reduced_chi_square:.1f} per "
-        f"degree of freedom). {words}"
+        f"activation energy of {energy:.3g} ± {error:.2g} eV. The law {how} (chi-square {fit.reduced_chi_square:.1f} "
+        f"per degree of freedom). {words}"
     )
-    notes = tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes)
+    notes = tuple(f"{n[0].upper()}{n[1:]}" for n in fit.notes if not n.startswith("one time only"))  # told with the law
     report = Report(data.kind, data.source, data.sha256, data.words(), len(data.before_us), verdict, notes, (law,), low)
     return report, _bake_curves(fit, predicted)
 
