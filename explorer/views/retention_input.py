@@ -90,7 +90,7 @@ class RetentionInput(Viewer):
         """What stands in the sidebar."""
         source = theme.card(
             "Retention data", self.upload, theme.row(self.example, margin=(8, 0)), self.unit, self.voltage,
-            subtitle=f"Relaxation, bakes, read noise; CSV, npz, HDF5; at most {LIMIT_MB} MB",
+            subtitle=f"CSV, npz, HDF5; at most {LIMIT_MB} MB",
         )  # fmt: skip
         return [source, theme.accordion(("Which column or array is what", self.columns))]
 
