@@ -34,6 +34,9 @@ WIDER = 1.4
 ROUNDS = 2
 """Times that draws are made anew, around where the devices were found to be."""
 
+THIN, MORE = 40.0, 4
+"""Draws' worth (of equal weight) below which a device gets more, and times that this is tried."""
+
 STEPS = 60
 NEAR = 0.01
 """Move of the mean, in standard errors, at which it has settled."""
@@ -78,6 +81,8 @@ class _Found:
         ``(devices, q)`` and ``(devices, q, q)`` of each device, given its readings and the population.
     weights : list of numpy.ndarray
         ``(draws,)`` of each device.
+    told : numpy.ndarray
+        ``(q, q)`` which entries of ``spread`` are estimates, and no floor.
     """
 
     mean: np.ndarray
@@ -85,6 +90,7 @@ class _Found:
     means: np.ndarray
     covariances: np.ndarray
     weights: list[np.ndarray]
+    told: np.ndarray
 
 
 def marginal(fits: Sequence[DeviceFit], shared: Sequence[str]) -> list[DeviceFit]:
@@ -100,8 +106,8 @@ def marginal(fits: Sequence[DeviceFit], shared: Sequence[str]) -> list[DeviceFit
     Notes
     -----
     A device's quantities become ``mu + n H^-1 s_i`` with its score ``s_i = T^-1 (E z_i - mu)`` and the information of
-    all devices H; their error ``n H^-1 - T``. For normal likelihoods these are estimates and errors as they were. The
-    draws are the same at every call.
+    all devices H; their error is by how much these scatter more than T, or ``n H^-1 - T`` where T is held from below.
+    For normal likelihoods both are as they were. The draws are the same at every call.
     """
     free = _free(fits, shared)
     if len(fits) < FEWEST or not free:
@@ -151,18 +157,22 @@ def _population(
         return np.stack([np.broadcast_to(found[n], u.shape[0]) for n in names], axis=1)
 
     modes = expanded(fits, at)
-    points, covariances = modes.points, modes.covariances
-    z = np.array([quantities(f, _placed(f, at, p[None]))[0] for f, p in zip(fits, points, strict=True)])
+    places = [[(p, c)] for p, c in zip(modes.points, modes.covariances, strict=True)]
+    z = np.array([quantities(f, _placed(f, at, p[0][0][None]))[0] for f, p in zip(fits, places, strict=True)])
     mean, spread = z.mean(0), np.cov(z.T)
-    found = None
-    for again in range(ROUNDS):
-        clouds = [_cloud(f, at, p, c, quantities, np.random.default_rng([k, again]))
-                  for k, (f, p, c) in enumerate(zip(fits, points, covariances, strict=True))]  # fmt: skip
+    clouds = [_cloud(f, at, p, quantities, k) for k, (f, p) in enumerate(zip(fits, places, strict=True))]
+    for again in range(1, ROUNDS + MORE):
         found = _settled(clouds, mean, spread, mask)
         mean, spread = found.mean, found.spread
-        each = [_moments(w, cloud.u) for w, cloud in zip(found.weights, clouds, strict=True)]
-        points, covariances = (np.array(part) for part in zip(*each, strict=True))
-    return found, quantities
+        thin = [1 / (w @ w) < THIN for w in found.weights]
+        if again >= ROUNDS and not any(thin):
+            break
+        for k, fit in enumerate(fits):
+            if thin[k] or again < ROUNDS:
+                centre, width = _moments(found.weights[k], clouds[k].u)
+                places[k] = [*places[k], (centre, width + places[k][-1][1])] if thin[k] else [(centre, width)]
+                clouds[k] = _cloud(fit, at, places[k], quantities, len(fits) * again + k)
+    return _settled(clouds, mean, spread, mask), quantities
 
 
 def _placed(fit: DeviceFit, at: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -172,26 +182,34 @@ def _placed(fit: DeviceFit, at: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _cloud(
-    fit: DeviceFit, at: np.ndarray, point: np.ndarray, covariance: np.ndarray, quantities: Callable,
-    rng: np.random.Generator,
-) -> _Cloud:  # fmt: skip
-    """Return draws from Student's t around a device, in pairs on either side of it."""
-    n = point.size
-    root = np.linalg.cholesky(WIDER * covariance + 1e-12 * np.trace(covariance) * np.eye(n))
-    half = rng.standard_normal((DRAWS // 2, n)) / np.sqrt(rng.chisquare(FREEDOM, (DRAWS // 2, 1)) / FREEDOM)
-    t = np.concatenate([half, -half])
-    u = _placed(fit, at, point + t @ root.T)
-    density = -0.5 * (FREEDOM + n) * np.log1p((t**2).sum(1) / FREEDOM)
+    fit: DeviceFit, at: np.ndarray, places: Sequence[tuple[np.ndarray, np.ndarray]], quantities: Callable, seed: int
+) -> _Cloud:
+    """Return draws from Student's t around places, each a point and a covariance, in pairs on either side of them."""
+    n, rng = at.size, np.random.default_rng(seed)
+    roots = [np.linalg.cholesky(WIDER * c + 1e-12 * np.trace(c) * np.eye(n)) for _, c in places]
+    parts = []
+    for (point, _), root in zip(places, roots, strict=True):
+        half = rng.standard_normal((DRAWS // 2, n)) / np.sqrt(rng.chisquare(FREEDOM, (DRAWS // 2, 1)) / FREEDOM)
+        parts.append(point + np.concatenate([half, -half]) @ root.T)
+    drawn = np.concatenate(parts)
+    each = [_log_density(drawn - point, root) for (point, _), root in zip(places, roots, strict=True)]
+    u = _placed(fit, at, drawn)
     moved = [np.where(np.arange(u.shape[1]) == k, STEP, 0.0) for k in at]
     slopes = [(quantities(fit, u + m) - quantities(fit, u - m)) / (2 * STEP) for m in moved]
     volume = np.linalg.slogdet(np.stack(slopes, axis=2))[1]
-    return _Cloud(u[:, at], quantities(fit, u), fit.objective.values(u) - density + volume)
+    return _Cloud(drawn, quantities(fit, u), fit.objective.values(u) - np.logaddexp.reduce(each, axis=0) + volume)
+
+
+def _log_density(away: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Return the logarithm of Student's density up to a constant."""
+    t = np.linalg.solve(root, away.T)
+    return -0.5 * (FREEDOM + len(t)) * np.log1p((t**2).sum(0) / FREEDOM) - np.log(np.diag(root)).sum()
 
 
 def _settled(clouds: Sequence[_Cloud], mean: np.ndarray, spread: np.ndarray, mask: np.ndarray) -> _Found:
     """Return the population at which EM stands still on these draws."""
     n = len(clouds)
-    spread = _wide(np.where(mask, spread, 0.0), np.zeros(mean.size), mean)
+    spread, _ = _wide(np.where(mask, spread, 0.0), np.zeros(mean.size), mean)
     for _ in range(STEPS):
         inverse = np.linalg.inv(spread)
         weights = [_weights(cloud, mean, inverse) for cloud in clouds]
@@ -202,10 +220,10 @@ def _settled(clouds: Sequence[_Cloud], mean: np.ndarray, spread: np.ndarray, mas
         own = 1 / np.maximum(1 / np.median(np.einsum("nqq->nq", covariances), axis=0) - np.diag(inverse), 1e-12)
         new = np.where(mask, (away.T @ away + covariances.sum(0)) / (n - 1), 0.0)
         error = np.sqrt(np.diag(new) / n)
-        spread = _wide(new, own, mean)
+        spread, floored = _wide(new, own, mean)
         if (np.abs(mean - before) < NEAR * error).all():
             break
-    return _Found(mean, spread, means, covariances, weights)
+    return _Found(mean, spread, means, covariances, weights, mask & ~(floored[:, None] | floored))
 
 
 def _weights(cloud: _Cloud, mean: np.ndarray, inverse: np.ndarray) -> np.ndarray:
@@ -221,15 +239,15 @@ def _moments(weights: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean, (weights[:, None] * away).T @ away
 
 
-def _wide(spread: np.ndarray, own: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the spread with no variance less than a share of the devices' own error ``own``, nor next to nothing."""
+def _wide(spread: np.ndarray, own: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spread with no variance less than a share of the devices' own error ``own``, and where it was less."""
     scale = np.maximum(np.abs(mean), 1e-9)
     least = np.maximum(NARROW * np.where(own < 1e6 * scale**2, own, 0.0), (1e-3 * scale) ** 2)
     size = np.sqrt(np.maximum(np.diag(spread), least))
     root, axes = np.linalg.eigh(
         spread / np.outer(size, size) + np.diag(np.maximum(least - np.diag(spread), 0) / size**2)
     )
-    return (axes * np.maximum(root, 1e-3)) @ axes.T * np.outer(size, size)
+    return (axes * np.maximum(root, 1e-3)) @ axes.T * np.outer(size, size), np.diag(spread) < least
 
 
 def _as_fits(
@@ -241,7 +259,9 @@ def _as_fits(
     root, axes = np.linalg.eigh(information)
     whole = n * (axes / np.maximum(root, 1e-9 * root[-1])) @ axes.T
     values = found.mean + (found.means - found.mean) @ inverse @ whole.T
-    root, axes = np.linalg.eigh(whole - found.spread)
+    # So that the spread that is pooled from these is the one found here, where one was found.
+    apart = np.where(found.told, np.atleast_2d(np.cov(values.T)), whole) - found.spread
+    root, axes = np.linalg.eigh(np.where(_same_block(found.spread), apart, 0.0))
     error = (axes * np.maximum(root, 0.0)) @ axes.T
     made = []
     for fit, value in zip(fits, values, strict=True):
@@ -255,6 +275,10 @@ def _as_fits(
         shift[at] = back @ (value - quantities(fit, u[None])[0])
         made.append(replace(fit, u=u, covariance=covariance, shift=shift))
     return made
+
+
+def _same_block(spread: np.ndarray) -> np.ndarray:
+    return (spread != 0) | np.eye(len(spread), dtype=bool)
 
 
 def _nearest(fit: DeviceFit, at: np.ndarray, mean: np.ndarray, quantities: Callable) -> np.ndarray:
