@@ -116,6 +116,15 @@ def test_devices_that_hardly_differ_keep_their_errors():
     assert found.spread == pytest.approx(plain.spread, abs=0.03)  # a third of one device's error
 
 
+def test_error_is_never_nothing_where_devices_scatter_less_than_they_should():
+    """40 devices whose events are those expected, so that nothing is left of the scatter but the spread."""
+    fits = []
+    for rate in 1 + SPREAD * np.linspace(-1.5, 1.5, 40):
+        objective = Counted(rate * 2000.0, 2000.0)
+        fits.append(DeviceFit(objective.candidate, objective, np.array([np.log(rate)]), np.array([[1e-3]]), 0.0, True))
+    assert all(f.covariance[0, 0] > 0 for f in marginal(fits, []))
+
+
 def test_draws_are_the_same_at_every_call_and_few_devices_stay_as_they_are():
     fits = counted(20, 6.0, seed=5)
     one, other = (Cohort(marginal(fits, [])).quantities(["rate"])[0] for _ in range(2))

@@ -48,6 +48,9 @@ Where devices differ by less than their errors, what they say themselves could n
 The spread that is reported does not come from here.
 """
 
+LEAST = 1e-3
+"""Least variance of a device's error, as a share of that over devices: none would count as a number that is held."""
+
 STEP = 1e-4
 """For slopes of quantities, on the search scale."""
 
@@ -261,8 +264,9 @@ def _as_fits(
     values = found.mean + (found.means - found.mean) @ inverse @ whole.T
     # So that the spread that is pooled from these is the one found here, where one was found.
     apart = np.where(found.told, np.atleast_2d(np.cov(values.T)), whole) - found.spread
-    root, axes = np.linalg.eigh(np.where(_same_block(found.spread), apart, 0.0))
-    error = (axes * np.maximum(root, 0.0)) @ axes.T
+    size = np.sqrt(np.diag(found.spread))
+    root, axes = np.linalg.eigh(np.where(_same_block(found.spread), apart, 0.0) / np.outer(size, size))
+    error = (axes * np.maximum(root, LEAST)) @ axes.T * np.outer(size, size)
     made = []
     for fit, value in zip(fits, values, strict=True):
         u = _nearest(fit, at, found.mean, quantities)
