@@ -120,7 +120,7 @@ def _devices(named: str) -> NoiseModel:
         return noise.get(named)()
     from explorer.fitting.retention import noise_file
 
-    return noise_file.read(Path(named).read_text(encoding="utf-8"), named)
+    return noise_file.read(Path(named).read_text(encoding="utf-8", errors="replace"), named)
 
 
 def _resolution(bits: int, flag: str) -> float:
