@@ -131,8 +131,8 @@ def check_relaxation(data: Relaxation) -> Relaxation:
     """
     name, g, t = data.source, data.g_us, data.t_s
     if g.shape[1] < 2:
-        times = f"{np.nanmedian(t):.4g} s only" if np.isfinite(t).any() else "none"
-        raise _refused(name, "times", times, "two times or more", "Add the reads of later times.")
+        told = f"{np.nanmedian(t):.4g} s only" if np.isfinite(t).any() else "none"
+        raise _refused(name, "times", told, "two times or more", "Add the reads of later times.")
     if not np.isfinite(g[:, 0]).all():
         raise _refused(name, "first read", f"NaN for {int((~np.isfinite(g[:, 0])).sum())} devices",
                        "every device is read at first", "Leave these devices out.")  # fmt: skip
