@@ -11,6 +11,7 @@ from explorer.fitting import MAX_BYTES, Normalised
 from explorer.fitting.roles import MEANINGS
 from explorer.fitting.units import ALLOWED, CURRENTS
 from explorer.views import theme
+from explorer.views.column_lists import ColumnLists
 from explorer.views.live import LatestWins, served
 from explorer.views.mapping import Mapping
 from explorer.views.measured_files import EXAMPLE_NAME, example_csv
@@ -22,7 +23,7 @@ from explorer.views.upload import Upload
 LIMIT_MB = MAX_BYTES // 1_000_000
 MAX_REJECTED = 200
 _POLL_MS = 200
-_AS_TOLD, _NONE = "as the file says", "–"
+_AS_TOLD = "as the file says"
 _SHOWN_ROLES = ("value", "direction", "device_id", "cycle", "index", "n_pulses", "read_index", "unit", "read_voltage_v")
 _REJECTED_HEAD = [
     ("Line", "Line of the file, from 1."), ("Column", "Name of the offending column."), ("Cell", "As it stands there."),
@@ -54,15 +55,13 @@ class StudioInput(Viewer):
         self.problem, self.warnings = theme.error_box(visible=False), theme.warning_box(visible=False)
         self.unit = theme.select("Unit of the readings", options=[_AS_TOLD, *ALLOWED], value=_AS_TOLD)
         self.voltage = NumberBox("Read voltage", 0.1, unit="V", doc="Turns a current into a conductance: G = I / V.")
-        self.roles = {role: theme.select(f"{role}: {MEANINGS[role]}", options={_NONE: 0}, value=0)
-                      for role in _SHOWN_ROLES}  # fmt: skip
-        self.by_names = theme.button("Guess again", icon="undo")
+        self.columns = ColumnLists({role: MEANINGS[role] for role in _SHOWN_ROLES}, self._ask)
+        self.roles = self.columns.selects
         self.mapping, self.plot = Mapping(), MeasuredPlot()
         self.map_problem = theme.error_box(visible=False)
         self.summary, self.table, self.rejected = theme.html(), theme.html(), theme.html()
         self.rejected_note = theme.warning_box(visible=False)
         self.empty = theme.empty_box("No data yet", "Drop a file at the left, paste readings, or try with an example.")
-        self._setting = False
         self._poller = pn.state.add_periodic_callback(self._tell_share, _POLL_MS, start=False)
         self.body = self._body()
         self._connect()
@@ -73,13 +72,11 @@ class StudioInput(Viewer):
     @property
     def side(self) -> list[Viewable]:
         """What stands in the sidebar."""
-        columns = pn.Column(*self.roles.values(), theme.row(self.by_names, margin=(6, 0)), sizing_mode="stretch_width",
-                            margin=(4, 0))  # fmt: skip
         source = theme.card(
             "Data", self.upload, self.merge, self.pasted, theme.row(self.use_pasted, self.example, margin=(8, 0)),
             self.unit, self.voltage, subtitle=f"CSV, Excel's CSV, npz, HDF5; at most {LIMIT_MB} MB",
         )  # fmt: skip
-        return [source, theme.accordion(("Which column is what", columns))]
+        return [source, theme.accordion(("Which column is what", self.columns))]
 
     @property
     def main(self) -> Viewable:
@@ -98,9 +95,6 @@ class StudioInput(Viewer):
     def _connect(self) -> None:
         self.use_pasted.on_click(lambda _: self.take("pasted.csv", self.pasted.value.encode()))
         self.example.on_click(lambda _: self.take(EXAMPLE_NAME, example_csv().encode()))
-        self.by_names.on_click(lambda _: self._ask(columns=None))
-        for select in self.roles.values():
-            select.param.watch(self._chosen, "value")
         self.unit.param.watch(self._again, "value")
         self.voltage.param.watch(self._again, "value")
         self.voltage.box.visible = False
@@ -140,10 +134,6 @@ class StudioInput(Viewer):
         if self.preview is not None:
             self._ask(self.preview.asked.columns)
 
-    def _chosen(self, *events) -> None:
-        if not self._setting:
-            self._ask({role: select.value for role, select in self.roles.items() if select.value})
-
     def _tell_share(self) -> None:
         self.bar.param.update(visible=self.busy.visible and self.reader.share > 0, value=100 * self.reader.share)
 
@@ -151,7 +141,7 @@ class StudioInput(Viewer):
         """Show what was read; what is wrong stands above the preview."""
         self._quiet()
         self.preview = preview
-        self._offer(preview)
+        self.columns.offer(preview.labels, preview.roles)
         self.table.object = theme.table_markup([(name, "") for name in preview.labels], preview.rows)
         if preview.measured is None:
             self._say(preview.problem)
@@ -180,16 +170,6 @@ class StudioInput(Viewer):
         )
         theme.say_warning(self.rejected_note, note)
         self.rejected.object = text + (theme.caption_markup(f"and {more} more") if more > 0 else "")
-
-    def _offer(self, preview: Preview) -> None:
-        """Show the columns of the file in the lists, as they were taken."""
-        self._setting = True
-        try:
-            options = {_NONE: 0} | {f"{j}. {name}": j for j, name in enumerate(preview.labels, 1)}
-            for role, select in self.roles.items():
-                select.param.update(options=options, value=preview.roles.get(role, 0))
-        finally:
-            self._setting = False
 
     def _failed(self, problem: Exception) -> None:
         self._quiet()

@@ -263,7 +263,7 @@ def number_box(text: str, unit: str, *, label: str, width: int = 124, **kw: Any)
 
 def switch(label: str, **kw: Any) -> pmui.Switch:
     """Return an on/off switch."""
-    look = {"& .MuiFormControlLabel-label": {"fontSize": "0.875rem"}}
+    look = {"& + .MuiFormControlLabel-label": {"fontSize": "0.875rem"}}  # the kit styles the switch, not its label
     return pmui.Switch(
         label=label, size="small", sx=look, **{"sizing_mode": "stretch_width", "margin": (4, 0, 4, 4)} | kw
     )
@@ -391,7 +391,7 @@ def text_area(label: str, **kw: Any) -> pmui.TextAreaInput:
 
 def tick(label: str, **kw: Any) -> pmui.Checkbox:
     """Return one box to tick."""
-    look = {"margin": 0, "sx": {"& .MuiFormControlLabel-label": {"fontSize": "13px"}}}
+    look = {"margin": 0, "sx": {"& + .MuiFormControlLabel-label": {"fontSize": "13px"}}}
     return pmui.Checkbox(label=label, size="small", **look | kw)
 
 

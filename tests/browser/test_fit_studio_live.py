@@ -54,6 +54,25 @@ def test_whole_path_from_file_to_network_and_back_by_its_address(studio, tmp_pat
     studio.sees("Soft bounds")
 
 
+def test_rejected_rows_are_listed_again_where_a_fit_is_come_back_to(studio, tmp_path):
+    lines = example_csv().splitlines()
+    lines[20] = ",".join(["x"] * (lines[20].count(",") + 1))  # line 21 of the file
+    file = tmp_path / "spoilt.csv"
+    file.write_text("\n".join(lines))
+
+    def listed() -> None:
+        studio.sees("1 row was left out")
+        studio.button("Rejected rows").click()
+        expect(studio.page.get_by_role("cell", name="21", exact=True)).to_be_visible(timeout=WAIT_MS)
+
+    studio.drop(file)
+    listed()
+    fit_soft_bounds(studio)
+    studio.open(studio.page.url)
+    studio.sees("Verdict.")
+    listed()
+
+
 def test_measured_file_goes_the_same_path(studio, measured_data):
     studio.drop(measured_data / "aihwkit_reram_pulse_response.csv")
     studio.sees("1 device, 1 cycle, 2000 readings")

@@ -25,6 +25,8 @@ from explorer.fitting import (
 )
 from explorer.fitting.likelihood import candidates, prepare
 from explorer.fitting.likelihood.device_fit import fit_device
+from explorer.fitting.likelihood.objective import Objective
+from explorer.fitting.likelihood.optimise import maximise
 from explorer.fitting.likelihood.population import pool
 from explorer.fitting.trace import Trace, pulse_trace
 
@@ -287,6 +289,13 @@ def test_true_class_has_the_best_bic(stem, values):
     assert min(ranking.fits.values(), key=lambda f: f.bic).model == stem
 
 
+def _held_amplitude(data) -> Objective:
+    """Return the exponential step of a trace whose up step does not change along the ramp."""
+    bench = prepare(data).bench
+    candidate = candidates.get("exp_step")(bench.scenes[0])
+    return Objective.of(candidate, bench.devices[0], {"A_up": 0.0, "rate_up": 1.0})
+
+
 @pytest.mark.conformance("T46")
 def test_one_noisy_trace_does_not_tell_the_classes_apart(measured_data):
     """docs/fitting.md and the specification, 9.2: one trace of 2,000 pulses does not determine bounds or curvature."""
@@ -297,6 +306,13 @@ def test_one_noisy_trace_does_not_tell_the_classes_apart(measured_data):
     assert aic["soft_bounds"] == pytest.approx(-2154.8, abs=2.0)
     assert aic["pow_step"] == pytest.approx(-2152.3, abs=2.0)
     assert np.ptp([aic[s] for s in ("constant_step", "linear_step", "soft_bounds", "pow_step")]) < 6.0
+    # The exponential step alone may grow along a ramp, and does: with its amplitude at 0 it is where the others are.
+    assert aic["exp_step"] == pytest.approx(-2162.0, abs=1.0)
+    assert ranking.fits["exp_step"].parameters["A_up"].value < 0
+    objective = _held_amplitude(data)
+    starts = [objective.start() + move for move in (-1.0, 0.0, 1.0)]
+    shrinking = max(maximise(objective, start).log_likelihood for start in starts)
+    assert 2 * objective.start().size - 2 * shrinking == pytest.approx(aic["soft_bounds"], abs=6.0)
     assert not ranking.told_apart
     assert ranking.verdict.startswith("Not distinguishable")
     assert "do not determine the bounds" in ranking.fits["soft_bounds"].verdict

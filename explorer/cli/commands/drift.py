@@ -18,6 +18,7 @@ from explorer.cli import output
 if TYPE_CHECKING:
     import xarray as xr
 
+    from engine.inference import NoiseModel
     from explorer.experiments.drift_accuracy import DriftAccuracy
     from explorer.experiments.scenario import Scenario
 
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(networks.scored_names())
     parser.add_argument("network", metavar="NETWORK", help=f"a network ({known}), or file.py:name")
     parser.add_argument("--noise", default="pcm", metavar="MODEL",
-                        help=f"statistics of the devices: {', '.join(noise.names())} (default: pcm)")  # fmt: skip
+                        help=f"statistics of the devices: {', '.join(noise.names())} (default: pcm), or a file that "
+                             "ohmscape retention --noise wrote (.toml)")  # fmt: skip
     parser.add_argument("--converter", metavar="KIND", help="from weights to conductances: "
                         f"{', '.join(converters.names())} (default: the noise model's)")  # fmt: skip
     parser.add_argument("--compensation", default="global", metavar="KIND,...", help="what is done against drift, "
@@ -86,7 +88,7 @@ def _experiment(options: argparse.Namespace) -> DriftAccuracy:
 
 
 def _scenarios(options: argparse.Namespace) -> list[Scenario]:
-    from engine.inference import converters, noise
+    from engine.inference import converters
     from engine.tiles import periphery_presets
     from explorer.cli import parameters
     from explorer.experiments.scenario import Scenario
@@ -95,18 +97,30 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
     for text in options.set:
         part, name, value = parameters.assignment(text, list(changes))
         changes[part][name] = value
-    devices = noise.get(options.noise)().copy(**changes["device"])
+    devices = _devices(options.noise).copy(**changes["device"])
     converter = None if options.converter is None else converters.get(options.converter)(g_max=devices.g_max)
     given = (("inp_res", "--dac-bits", options.dac_bits), ("out_res", "--adc-bits", options.adc_bits))
     bits = {name: _resolution(number, flag) for name, flag, number in given if number is not None}
     forward = periphery_presets.load(options.periphery).copy(**bits | changes["forward"])
     kinds = [kind.strip() for kind in options.compensation.split(",")]
+    title = Path(options.noise).stem
     return [
-        Scenario(title=options.noise if len(kinds) == 1 else f"{options.noise}, {kind}", noise=devices,
+        Scenario(title=title if len(kinds) == 1 else f"{title}, {kind}", noise=devices,
                  converter=converter, compensation=kind, forward=forward, input_range=options.input_range,
                  training=options.training)
         for kind in kinds
     ]  # fmt: skip
+
+
+def _devices(named: str) -> NoiseModel:
+    """Return the noise model of a name, or of a file that a fit wrote."""
+    from engine.inference import noise
+
+    if not named.endswith(".toml"):
+        return noise.get(named)()
+    from explorer.fitting.retention import noise_file
+
+    return noise_file.read(Path(named).read_text(encoding="utf-8", errors="replace"), named)
 
 
 def _resolution(bits: int, flag: str) -> float:

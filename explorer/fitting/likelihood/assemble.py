@@ -13,7 +13,7 @@ from engine import ops
 from .common_noise import CommonNoise, common_noise
 from .device_fit import DeviceFit, upper_limit
 from .effects import Cohort
-from .expansion import expanded
+from .marginal import marginal
 from .parameters import Parameter, held, is_signed, parameter
 
 NOISE = {
@@ -122,7 +122,7 @@ def of_population(fits: Sequence[DeviceFit]) -> dict[str, Parameter]:
     if together:
         fits = together.fits
     if fits[0].candidate.curved:
-        fits = expanded(fits, together.names if together else [])
+        fits = marginal(fits, together.names if together else [])
     cohort = Cohort(fits)
     described = fits[0].candidate.described()
     made: dict[str, Parameter] = {}

@@ -51,6 +51,10 @@ class Effect(ABC):
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         """Return the population parameters."""
 
+    def drawn(self) -> tuple[str, ...]:
+        """Return the natural quantities that the class draws for each device together, as normal numbers."""
+        raise NotImplementedError(f"{type(self).__name__}.drawn: an effect of a curved class must define it.")
+
 
 def _spread(name: str, meaning: str, pooled: Pooled, unit_value: float, unit: str = "1") -> Parameter:
     """Return a device-to-device spread in units of ``unit_value``, with the interval of the Q statistic."""
@@ -78,6 +82,9 @@ class ScalePair(Effect):
 
     def names(self) -> tuple[str, ...]:
         return self.scale, self.asymmetry
+
+    def drawn(self) -> tuple[str, ...]:
+        return self.up, self.down
 
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         value, cov = cohort.quantities([self.up, self.down])
@@ -128,6 +135,9 @@ class Single(Effect):
     name: str
 
     def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def drawn(self) -> tuple[str, ...]:
         return (self.name,)
 
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
@@ -272,6 +282,9 @@ class Reference(Effect):
 
     def names(self) -> tuple[str, ...]:
         return "w_max", "w_min"
+
+    def drawn(self) -> tuple[str, ...]:
+        return self.names()
 
     def of(self, cohort: Cohort, shown) -> list[Parameter]:
         made = [p for name in self.names() for p in Bound(name).of(cohort, shown)]

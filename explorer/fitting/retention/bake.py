@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import lmfit
 import numpy as np
 
-from ..errors import refusal
-from .data import MIN_CELLS, Bake
+from .data import BAKE_LEVELS, Bake, check_bake_size
 
 BOLTZMANN_EV = 8.617333262e-5
 """Boltzmann constant in eV/K (CODATA 2018)."""
 
 KELVIN = 273.15
-N_LEVELS = 16
-"""Levels of equal numbers of devices that readings before the bake are gathered in."""
-
+UNITS = {"energy": "eV", "cold": "1", "b0": "1", "b1": "1", "b2": "1"}
+MEANINGS = {
+    "energy": "activation energy of the variance at this time",
+    "cold": "share of the variance at the lowest temperature that does not depend on temperature",
+    "b0": "logarithm of the variance (uS^2) at the lowest temperature, of small conductances",
+    "b1": "how that changes with the share r of the largest level",
+    "b2": "and with its square",
+}
 POOR = 3.0
 
 
@@ -40,6 +45,7 @@ class BakeFit:
     time_s : float
         Median time between the reads.
     notes : tuple of str
+    fit : lmfit.minimizer.MinimizerResult
     """
 
     g_us: np.ndarray
@@ -51,25 +57,44 @@ class BakeFit:
     reduced_chi_square: float
     time_s: float
     notes: tuple[str, ...]
+    fit: lmfit.minimizer.MinimizerResult
 
     def spread_at(self, g_us: np.ndarray, temperature_c: float) -> np.ndarray:
         """Return the standard deviation of the change, uS, of devices at conductances (uS) after the same time."""
-        return _spread(self.values, np.asarray(g_us) / self.g_us.max(), temperature_c, self.temperature_c[0])
+        return self.spread_with(self.values, g_us, temperature_c)
+
+    def spread_with(self, values: Mapping[str, float], g_us: np.ndarray, temperature_c: float) -> np.ndarray:
+        """Return the same with other values of the parameters."""
+        return _spread(values, np.asarray(g_us) / self.g_us.max(), temperature_c, self.temperature_c[0])
 
     def factor(self, temperature_c: float, reference_c: float) -> float:
         """Return how many times larger the spread is than at a reference: ``drift_scale`` of a noise model."""
-        hot, cold = (
-            self.values["cold"] + (1 - self.values["cold"]) * _faster(self.values["energy"], t, self.temperature_c[0])
-            for t in (temperature_c, reference_c)
-        )
-        return math.sqrt(hot / cold)
+        return factor(self.values, float(self.temperature_c[0]), temperature_c, reference_c)
 
     def report(self) -> str:
         """Return the result as text."""
-        units = {"energy": "eV", "cold": "1"}
         lines = [f"Arrhenius, {self.time_s:.4g} s at {', '.join(f'{t:g}' for t in self.temperature_c)} °C"]
-        lines += [f"  {n} = {v:.4g} ± {self.stderr[n]:.2g} {units.get(n, '1')}" for n, v in self.values.items()]
+        lines += [f"  {n} = {v:.4g} ± {self.stderr[n]:.2g} {UNITS[n]}" for n, v in self.values.items()]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def factor(values: Mapping[str, float], lowest_c: float, temperature_c: float, reference_c: float) -> float:
+    """Return how many times larger the spread is than at a reference, by the parameters of a bake's fit.
+
+    Parameters
+    ----------
+    values : dict
+        ``energy`` (eV) and ``cold``.
+    lowest_c : float
+        Lowest temperature of the bake, which ``cold`` refers to.
+    temperature_c, reference_c : float
+        Degrees Celsius.
+    """
+    hot, cold = (
+        values["cold"] + (1 - values["cold"]) * _faster(values["energy"], t, lowest_c)
+        for t in (temperature_c, reference_c)
+    )
+    return math.sqrt(hot / cold)
 
 
 def fit_bake(data: Bake) -> BakeFit:
@@ -106,14 +131,14 @@ def fit_bake(data: Bake) -> BakeFit:
         )
     notes.append("one time only: how the spread grows with time has to come from another measurement")
     return BakeFit(g, data.temperature_c, spread, se, values, stderr, float(best.redchi),
-                   float(np.nanmedian(data.t_s)), tuple(notes))  # fmt: skip
+                   float(np.nanmedian(data.t_s)), tuple(notes), best)  # fmt: skip
 
 
 def _faster(energy: float, temperature_c: float, reference_c: float) -> float:
     return math.exp(-energy / BOLTZMANN_EV * (1 / (temperature_c + KELVIN) - 1 / (reference_c + KELVIN)))
 
 
-def _spread(values: dict[str, float], r: np.ndarray, temperature_c: float, reference_c: float) -> np.ndarray:
+def _spread(values: Mapping[str, float], r: np.ndarray, temperature_c: float, reference_c: float) -> np.ndarray:
     shape = np.exp(values["b0"] + values["b1"] * r + values["b2"] * r**2)
     grown = values["cold"] + (1 - values["cold"]) * _faster(values["energy"], temperature_c, reference_c)
     return np.sqrt(shape * grown)
@@ -122,14 +147,12 @@ def _spread(values: dict[str, float], r: np.ndarray, temperature_c: float, refer
 def _table(data: Bake) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean reading (level,), spread of the change and its standard error, (level, temperature), uS."""
     n = data.before_us.shape[0]
-    if n < N_LEVELS * MIN_CELLS:
-        allowed = f"{N_LEVELS * MIN_CELLS} or more"
-        raise refusal(f"devices of {data.source}", n, "are too few", allowed, "Measure more devices.")
-    level = np.argsort(np.argsort(np.nanmean(data.before_us, axis=1))) * N_LEVELS // n
-    shape = (N_LEVELS, data.temperature_c.size)
-    g, spread, se = np.empty(N_LEVELS), np.empty(shape), np.empty(shape)
+    check_bake_size(n, data.source)
+    level = np.argsort(np.argsort(np.nanmean(data.before_us, axis=1))) * BAKE_LEVELS // n
+    shape = (BAKE_LEVELS, data.temperature_c.size)
+    g, spread, se = np.empty(BAKE_LEVELS), np.empty(shape), np.empty(shape)
     change = data.after_us - data.before_us
-    for k in range(N_LEVELS):
+    for k in range(BAKE_LEVELS):
         at = level == k
         g[k] = np.nanmean(data.before_us[at])
         for j in range(shape[1]):

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conductances read again and again after programming: from archives and from tables."""
+"""Conductances read again and again after programming: what there is of them, and which rules it keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from .. import arrays
 from ..errors import MeasuredDataError, refusal
-from ..roles import guess
-from ..source import Content, Source, load, text_of
-from ..table import Table
-from ..text_table import read_table
-from ..units import split_name, to_si
 
-MICRO = 1e6
 MIN_CELLS = 20
 """Devices of a level below which its spread is not used: the standard error of a spread is then above 16 %."""
 
-MAX_LEVELS = 32
-"""Levels that continuous targets are gathered in."""
+MIN_LEVELS = 3
+
+BAKE_LEVELS = 16
+"""Levels of equal numbers of devices that readings before a bake are gathered in."""
+
+MIN_READS = 1024
+"""Reads of a device below which a spectrum says little."""
+
+OFFSET_SHARE = 0.01
+"""Share of the largest reading that one may lie below zero: the offset of a read circuit, 0.3 % in measured arrays."""
+
+LARGEST_US = 1e5
+"""Median conductance (uS) above which the unit must be wrong: no memory device conducts 0.1 S."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +45,19 @@ class Relaxation:
 
     g_us: np.ndarray
     t_s: np.ndarray
+    kind: ClassVar[str] = "relaxation"
     level: np.ndarray
     source: str
     sha256: str = ""
+
+    def words(self) -> str:
+        """Return in a line what was measured."""
+        t = self.times_s
+        low, high = np.nanmin(self.g_us), np.nanmax(self.g_us)
+        return (
+            f"{len(self.level)} devices at {np.unique(self.level).size} levels, read at {t.size} times from {t[0]:.4g} "
+            f"to {t[-1]:.4g} s, {low:.4g} to {high:.4g} uS"
+        )
 
     @property
     def times_s(self) -> np.ndarray:
@@ -70,6 +84,7 @@ class Bake:
     source, sha256 : str
     """
 
+    kind: ClassVar[str] = "bake"
     before_us: np.ndarray
     after_us: np.ndarray
     t_s: np.ndarray
@@ -77,139 +92,114 @@ class Bake:
     source: str
     sha256: str = ""
 
+    def words(self) -> str:
+        """Return in a line what was measured."""
+        told = ", ".join(f"{t:g}" for t in self.temperature_c)
+        return (
+            f"{len(self.before_us)} devices before and after {np.nanmedian(self.t_s):.4g} s at {told} °C, "
+            f"{np.nanmin(self.before_us):.4g} to {np.nanmax(self.before_us):.4g} uS"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class TimeSeries:
     """Devices that were read at a steady rate, (device, read); conductances in uS, rate in Hz."""
 
+    kind: ClassVar[str] = "read_noise"
     g_us: np.ndarray
     rate_hz: float
     source: str
     sha256: str = ""
 
+    def words(self) -> str:
+        """Return in a line what was measured."""
+        n, reads = self.g_us.shape
+        return f"{n} devices, {reads} reads each at {self.rate_hz:g} Hz ({reads / self.rate_hz:.4g} s)"
 
-def read_relaxation(source: Source, name: str = "", *, unit: str | None = None) -> Relaxation:
-    """Read devices that were programmed and read at several times.
 
-    Parameters
-    ----------
-    source : path, bytes or file-like
-        An archive (.npz, HDF5) with ``G`` (device, time), ``t`` (device, time) or ``t_nominal`` (time,), and ``level``
-        (device,); or a table with the columns device, time, value, and level or target.
-    name : str
-        What messages call the file.
-    unit : str, optional
-        Unit of the conductances; S for archives where not given, and what the header says for tables.
+Data = Relaxation | Bake | TimeSeries
+
+
+def check_relaxation(data: Relaxation) -> Relaxation:
+    """Return the data.
 
     Raises
     ------
     MeasuredDataError
-        If something is missing or does not fit, with its name and what to do.
+        If a conductance is negative or absurdly large, a first read is missing, times do not grow or are one only, or
+        there are too few devices.
     """
-    content = load(source, name)
-    if arrays.holds(content):
-        return _from_arrays(arrays.unpacked(content), content, unit or "S")
-    return _from_table(read_table(text_of(content)), content, unit)
-
-
-def read_bake(source: Source, name: str = "") -> Bake:
-    """Read an archive: ``temp_C`` (temperature,), and ``G_before``, ``G_after`` (S), ``t`` (s) (device, temperature).
-
-    Raises
-    ------
-    MeasuredDataError
-        If an array is missing or has another shape.
-    """
-    content = load(source, name)
-    found = arrays.unpacked(content)
-    temperature, before, after, t = _wanted(found, content.name, "temp_C", "G_before", "G_after", "t")
-    shape = (before.shape[0], temperature.size)
-    for key, array in (("G_before", before), ("G_after", after), ("t", t)):
-        _check_shape(array, shape, key, content.name, "(device, temperature)")
-    if temperature.size < 2:
-        raise _refused(content.name, "temp_C", f"{temperature.size} temperature", "two or more", "Bake at more.")
-    return Bake(before * MICRO, after * MICRO, t, temperature, content.name, content.sha256)
-
-
-def read_time_series(source: Source, name: str = "") -> TimeSeries:
-    """Read an archive with ``G`` (device, read) in S and ``fs_Hz``.
-
-    Raises
-    ------
-    MeasuredDataError
-        If an array is missing or has another shape.
-    """
-    content = load(source, name)
-    g, rate = _wanted(arrays.unpacked(content), content.name, "G", "fs_Hz")
-    if g.ndim != 2 or g.shape[1] < 1024 or not float(rate) > 0:
-        raise _refused(content.name, "G", str(g.shape), "(device, 1024 reads or more)", "Record longer.")
-    return TimeSeries(g * MICRO, float(rate), content.name, content.sha256)
-
-
-def _wanted(found: dict[str, np.ndarray], source: str, *names: str) -> list[np.ndarray]:
-    for name in names:
-        if name not in found:
-            raise _refused(source, name, "no such array", ", ".join(names), "Add it, or name it so.")
-    return [np.asarray(found[name], dtype=float) for name in names]
-
-
-def _from_arrays(found: dict[str, np.ndarray], content: Content, unit: str) -> Relaxation:
-    g, level = _wanted(found, content.name, "G", "level")
-    if g.ndim != 2 or g.shape[1] < 2:
-        raise _refused(content.name, "G", str(g.shape), "(device, time), two times or more", "Correct its shape.")
-    t = np.asarray(found["t"] if "t" in found else _wanted(found, content.name, "t_nominal")[0], dtype=float)
-    t = np.broadcast_to(t, g.shape) if t.shape == g.shape[1:] else t
-    _check_shape(t, g.shape, "t", content.name, "(device, time)")
-    _check_shape(level, g.shape[:1], "level", content.name, "(device,)")
-    g = to_si(unit, None, "unit")[0](g) * MICRO
-    return _checked(g, np.where(np.isfinite(g), t, np.nan), level.astype(int), content)
-
-
-def _from_table(table: Table, content: Content, unit: str | None) -> Relaxation:
-    """Return one row of reads for each device of a long table."""
-    roles = guess(table)
-    names = [str(n).casefold() for n in table.header or ()]
-    level = next((j for j, n in enumerate(names) if split_name(n)[0] in ("level", "target", "g_target")), None)
-    for role in ("device_id", "t_s", "value"):
-        if role not in roles:
-            allowed = "device_id, t_s, value, and level or target"
-            raise _refused(content.name, role, "no such column", allowed, "Add the column, or name it so.")
-    told = unit or split_name(str(table.label(roles["value"])))[1] or "S"
-    value = to_si(told, None, "unit")[0](table.numbers(roles["value"])) * MICRO
-    frame = pd.DataFrame({"d": table.columns[roles["device_id"]].text(), "t": table.numbers(roles["t_s"]), "g": value})
-    frame["k"] = frame.groupby("d", sort=False)["t"].rank("first").astype(int) - 1
-    g, t = (frame.pivot(index="d", columns="k", values=v) for v in "gt")
-    if level is None:
-        levels = _gathered(g[0].to_numpy())
-    else:
-        told_levels = pd.Series(table.numbers(level)).groupby(frame["d"]).first().reindex(g.index).to_numpy()
-        levels = np.unique(told_levels, return_inverse=True)[1]
-    return _checked(g.to_numpy(), t.to_numpy(), levels, content)
-
-
-def _gathered(g: np.ndarray) -> np.ndarray:
-    """Return a level for each device from its first read, all of equal width."""
-    width = (g.max() - g.min()) / MAX_LEVELS or 1.0
-    return np.minimum((g - g.min()) / width, MAX_LEVELS - 1).astype(int)
-
-
-def _checked(g: np.ndarray, t: np.ndarray, level: np.ndarray, content: Content) -> Relaxation:
-    data = Relaxation(g, t, level, content.name, content.sha256)
-    times = data.times_s
+    name, g, t = data.source, data.g_us, data.t_s
+    if g.shape[1] < 2:
+        told = f"{np.nanmedian(t):.4g} s only" if np.isfinite(t).any() else "none"
+        raise _refused(name, "times", told, "two times or more", "Add the reads of later times.")
     if not np.isfinite(g[:, 0]).all():
-        raise _refused(content.name, "first read", "NaN", "every device is read at first", "Leave out other devices.")
+        raise _refused(name, "first read", f"NaN for {int((~np.isfinite(g[:, 0])).sum())} devices",
+                       "every device is read at first", "Leave these devices out.")  # fmt: skip
+    empty = ~np.isfinite(g).any(axis=0)
+    if empty.any():
+        raise _refused(name, f"read number {int(np.argmax(empty)) + 1}", "NaN for every device",
+                       "readings at every time", "Leave this time out.")  # fmt: skip
+    _check_conductances(g, name, "read number {}")
+    if not (np.isfinite(t) | ~np.isfinite(g)).all() or (t < 0).any():
+        raise _refused(name, "times", "NaN or below 0", "seconds after programming, 0 or more", "Correct them.")
+    times = data.times_s
     if not (np.diff(times) > 0).all():
-        raise _refused(content.name, "times", str(np.round(times, 3).tolist()), "growing", "Sort the reads by time.")
-    counts = np.bincount(level - level.min())
-    if (counts >= MIN_CELLS).sum() < 3:
-        allowed = f"at least 3 levels of {MIN_CELLS} devices"
-        raise _refused(content.name, "level", f"{(counts >= MIN_CELLS).sum()} levels", allowed, "Measure more devices.")
+        raise _refused(name, "times", str(np.round(times, 3).tolist()), "growing", "Sort the reads by time.")
+    full = int((np.unique(data.level, return_counts=True)[1] >= MIN_CELLS).sum())
+    if full < MIN_LEVELS:
+        allowed = f"at least {MIN_LEVELS} levels of {MIN_CELLS} devices"
+        raise _refused(name, "level", f"{full} levels of {MIN_CELLS} devices", allowed, "Measure more devices.")
     return data
 
 
-def _check_shape(array: np.ndarray, shape: tuple[int, ...], key: str, source: str, axes: str) -> None:
-    if array.shape != shape:
-        raise _refused(source, key, str(array.shape), f"{axes} = {shape}", "Correct its shape.")
+def check_bake(data: Bake) -> Bake:
+    """Return the data; raises `MeasuredDataError` for negative or absurd readings, one temperature, few devices."""
+    n, name = len(data.before_us), data.source
+    if data.temperature_c.size < 2:
+        told = f"{data.temperature_c.size} temperature"
+        raise _refused(name, "temperature", told, "two or more", "Add the reads of another temperature.")
+    check_bake_size(n, name)
+    for g in (data.before_us, data.after_us):
+        if not np.isfinite(g).any(axis=0).all():
+            raise _refused(name, "reads", "NaN for every device at a temperature", "readings", "Leave it out.")
+        _check_conductances(g, name, "temperature number {}")
+    return data
+
+
+def check_bake_size(n_devices: int, source: str) -> None:
+    """Raise `MeasuredDataError` where there are too few devices for spreads by level."""
+    if n_devices < BAKE_LEVELS * MIN_CELLS:
+        least = f"{BAKE_LEVELS * MIN_CELLS} or more"
+        raise _refused(source, "number of devices", str(n_devices), least, "Measure more devices.")
+
+
+def check_series(data: TimeSeries) -> TimeSeries:
+    """Return the data; raises `MeasuredDataError` for missing, negative or absurd readings, and for few of them."""
+    name = data.source
+    if data.g_us.ndim != 2 or data.g_us.shape[1] < MIN_READS or not data.rate_hz > 0:
+        allowed = f"(device, {MIN_READS} reads or more) at a rate above 0 Hz"
+        raise _refused(name, "reads", f"{data.g_us.shape} at {data.rate_hz:g} Hz", allowed, "Record longer.")
+    if not np.isfinite(data.g_us).all():
+        rule = "a read at every step, for a spectrum"
+        raise _refused(name, "reads", "NaN", rule, "Leave this device out, or cut its record.")
+    _check_conductances(data.g_us, name, "read number {}")
+    return data
+
+
+def _check_conductances(g: np.ndarray, source: str, column: str) -> None:
+    """Refuse readings below zero by more than a read's offset, and a median that shows a wrong unit."""
+    negative = np.argwhere(g < -OFFSET_SHARE * np.nanmax(np.abs(g)))
+    if negative.size:
+        row, k = negative[0].tolist()
+        more = f" ({len(negative)} readings in all)" if len(negative) > 1 else ""
+        raise _refused(source, f"conductance of device {row + 1}, {column.format(k + 1)},",
+                       f"{g[row, k]:.4g} uS{more}", f"0 uS or more, but for {OFFSET_SHARE:.0%} of the largest reading",
+                       "Correct the offset of the read, or leave these readings out.")  # fmt: skip
+    middle = float(np.nanmedian(g))
+    if middle > LARGEST_US or not middle > 0:
+        raise _refused(source, "median conductance", f"{middle:.4g} uS", f"above 0 and at most {LARGEST_US:g} uS",
+                       "Say the unit of the readings.")  # fmt: skip
 
 
 def _refused(source: str, key: str, value: str, allowed: str, remedy: str) -> MeasuredDataError:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import lmfit
@@ -132,7 +132,9 @@ class RetentionFit:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def fit_retention(data: Relaxation, law: str = "auto") -> RetentionFit:
+def fit_retention(
+    data: Relaxation, law: str = "auto", told: Callable[[float, str], None] | None = None
+) -> RetentionFit:
     """Fit all laws of retention, or one, to the means and spreads of the change by level and time.
 
     Parameters
@@ -140,6 +142,8 @@ def fit_retention(data: Relaxation, law: str = "auto") -> RetentionFit:
     data : Relaxation
     law : str
         ``auto``, or the stem of one law.
+    told : callable, optional
+        Takes the share of the work that is done, 0..1, and words; may raise to stop.
 
     Raises
     ------
@@ -152,9 +156,15 @@ def fit_retention(data: Relaxation, law: str = "auto") -> RetentionFit:
     though the reads of one device are not: the errors of parameters are a little too small for it. Where the best law
     misses the data by more than their errors, lmfit scales the errors up.
     """
+    say = told or (lambda share, words: None)
+    say(0.0, "means and spreads")
     found = moments(data)
+    say(0.1, "fitting the laws")
     candidates = _candidates(found, law)
-    persistent, tail = persistent_share(data), tail_df(data)
+    say(0.4, "what stays with a device")
+    persistent = persistent_share(data)
+    say(0.5, "tails")
+    tail = tail_df(data)
     return RetentionFit(data, found, candidates, persistent, tail, tuple(_notes(candidates, persistent, tail, found)))
 
 

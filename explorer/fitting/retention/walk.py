@@ -22,6 +22,12 @@ NORMAL_DF = 200.0
 """Degrees of freedom from which Student's t is as good as normal."""
 
 
+def shape_of(data: Relaxation) -> tuple[float, float]:
+    """Return the share of the variance that stays with a device, and Student's degrees of freedom; without errors."""
+    z, spread = standardised(data)
+    return _share(z, spread), _df(z, spread)
+
+
 def persistent_share(data: Relaxation) -> tuple[float, float]:
     """Return the share of the variance that stays with a device, and its standard error.
 

@@ -74,7 +74,8 @@ class Candidate(ABC):
         The step does not vanish at the bounds, so they are coordinates only where readings stop at them (options
         ``top`` and ``bottom``).
     curved : bool
-        The likelihood of one device is far from normal; of a population it is taken near the others.
+        The likelihood of one device is far from normal; in a population it is integrated over the numbers of devices.
+        What the effects draw has to be as many numbers as there are coordinates.
     common : tuple of str
         Coordinates that are one number for all devices of the class.
     common_shown : tuple of str

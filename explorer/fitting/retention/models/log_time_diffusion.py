@@ -14,13 +14,15 @@ from engine.inference.noise.log_time_relaxation import LogTimeRelaxation
 
 from ..data import Relaxation
 from ..moments import Moments
-from ..walk import persistent_share, tail_df
+from ..walk import shape_of
 from .base import RetentionLaw
 
 N_STRENGTH = 4
 """Coefficients of the logarithm of the strength over the level: a cubic, as good as a free value for each level."""
 
-TABLE_LEVELS, TABLE_PER_DECADE = 21, 2
+TABLE_LEVELS, TABLE_PER_DECADE, TABLE_TIMES = 21, 2, 16
+DIGITS = 4
+"""Of the tables' numbers, more than any measurement has: so the drift lab's link holds them."""
 
 
 class LogTimeDiffusion(RetentionLaw):
@@ -63,11 +65,21 @@ class LogTimeDiffusion(RetentionLaw):
     def noise_model(self, p: Mapping[str, float], found: Moments, data: Relaxation, source: str) -> NoiseModel:
         """Return `LogTimeRelaxation` with this law in its tables, persistence and tails from the devices."""
         decades = math.log10(found.t_s[-1] / found.t_s[0])
-        times = np.geomspace(found.t_s[0], found.t_s[-1], max(2, math.ceil(TABLE_PER_DECADE * decades) + 1))
+        times = np.geomspace(found.t_s[0], found.t_s[-1], _n_times(decades))
         times[[0, -1]] = found.t_s[[0, -1]]
-        levels = np.linspace(found.g_us.min(), found.g_us.max(), TABLE_LEVELS)
+        levels = _rounded(np.linspace(found.g_us.min(), found.g_us.max(), TABLE_LEVELS))
         shift, spread = self.law(p, levels, times, found)
+        share, df = shape_of(data)
         return LogTimeRelaxation.of(
-            levels.tolist(), times.tolist(), spread.T.tolist(), shift.T.tolist(),
-            kappa=persistent_share(data)[0], draw="student", nu_df=tail_df(data)[0],
+            levels.tolist(), _rounded(times).tolist(), _rounded(spread.T).tolist(), _rounded(shift.T).tolist(),
+            kappa=share, draw="student", nu_df=df,
         )  # fmt: skip
+
+
+def _n_times(decades: float) -> int:
+    return min(max(2, math.ceil(TABLE_PER_DECADE * decades) + 1), TABLE_TIMES)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Return numbers with `DIGITS` significant digits."""
+    return np.array([float(f"{v:.{DIGITS}g}") for v in np.ravel(values)]).reshape(np.shape(values))
