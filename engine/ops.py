@@ -135,7 +135,7 @@ def element_uniforms(
 
 
 def maths(name: str, *values: float) -> float:
-    """Return a kernel's ``log``, ``exp``, ``exp2``, ``tanh``, ``round``, ``fused``, ``sin`` or ``cos`` (of eighth turns)."""
+    """Return a kernel's ``log``, ``exp``, ``exp2``, ``tanh``, ``round``, ``fused``, ``sin`` or ``cos`` of 1/8 turn."""
     return _core.maths(name, values)
 
 
