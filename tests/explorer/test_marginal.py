@@ -107,7 +107,7 @@ def test_normal_likelihoods_pool_as_they_did():
 
 
 def test_devices_that_hardly_differ_are_judged_near_the_population():
-    """40 devices of 100 events each, which scatter by half of Poisson's: draws could not tell how little they differ."""
+    """40 devices of 100 events each, scattered by half of Poisson's: draws could not tell how little they differ."""
     fits = []
     for seen in 100.0 + 5.0 * np.sqrt(3) * np.linspace(-1, 1, 40):
         objective = Bent(seen, 100.0)
