@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .device_fit import DeviceFit
-from .expansion import expanded
+from .expansion import Mode, expanded, near_population
 from .objective import Objective
 
 FEWEST = 5
@@ -44,8 +44,8 @@ NEAR = 0.01
 NARROW = 0.25
 """Least variance over devices, as a share of the variance of a typical device's own error.
 
-Where devices differ by less than their errors, what they say themselves could not be told from the noise of the draws.
-The spread that is reported does not come from here.
+Where devices differ by less, what they say themselves cannot be told from the noise of the draws, and they are judged
+near the population as if each likelihood were normal there.
 """
 
 LEAST = 1e-3
@@ -84,8 +84,8 @@ class _Found:
         ``(devices, q)`` and ``(devices, q, q)`` of each device, given its readings and the population.
     weights : list of numpy.ndarray
         ``(draws,)`` of each device.
-    told : numpy.ndarray
-        ``(q, q)`` which entries of ``spread`` are estimates, and no floor.
+    narrow : bool
+        Whether some variance of ``spread`` is the least one that is allowed.
     """
 
     mean: np.ndarray
@@ -93,7 +93,7 @@ class _Found:
     means: np.ndarray
     covariances: np.ndarray
     weights: list[np.ndarray]
-    told: np.ndarray
+    narrow: bool
 
 
 def marginal(fits: Sequence[DeviceFit], shared: Sequence[str]) -> list[DeviceFit]:
@@ -109,20 +109,21 @@ def marginal(fits: Sequence[DeviceFit], shared: Sequence[str]) -> list[DeviceFit
     Notes
     -----
     A device's quantities become ``mu + n H^-1 s_i`` with its score ``s_i = T^-1 (E z_i - mu)`` and the information of
-    all devices H; their error is by how much these scatter more than T, or ``n H^-1 - T`` where T is held from below.
+    all devices H; their error is by how much these scatter more than T.
     For normal likelihoods both are as they were. The draws are the same at every call.
     """
     free = _free(fits, shared)
     if len(fits) < FEWEST or not free:
         return list(fits)
-    fits = [_freed(f, [*free, *shared]) for f in fits]
-    blocks = _blocks(fits[0], free)
+    whole = [_freed(f, [*free, *shared]) for f in fits]
+    blocks = _blocks(whole[0], free)
     names = [n for block in blocks for n in block]
-    if len(names) != len(free):
-        return fits
-    at = np.array([fits[0].objective.names.index(n) for n in free])
-    found, first = _population(fits, at, names, blocks)
-    return _as_fits(fits, at, names, found, first)
+    at = np.array([whole[0].objective.names.index(n) for n in free])
+    if len(names) == len(free):
+        found, quantities = _population(whole, at, names, blocks)
+        if not found.narrow:
+            return _as_fits(whole, at, found, quantities)
+    return expanded(fits, shared)
 
 
 def _free(fits: Sequence[DeviceFit], shared: Sequence[str]) -> list[str]:
@@ -159,13 +160,14 @@ def _population(
         found = fit.candidate.natural(fit.values(u))
         return np.stack([np.broadcast_to(found[n], u.shape[0]) for n in names], axis=1)
 
-    modes = expanded(fits, at)
-    places = [[(p, c)] for p, c in zip(modes.points, modes.covariances, strict=True)]
+    modes, widths = near_population(fits, [at] * len(fits))
+    places = [[(m.u, c)] for m, c in zip(modes, widths, strict=True)]
     z = np.array([quantities(f, _placed(f, at, p[0][0][None]))[0] for f, p in zip(fits, places, strict=True)])
     mean, spread = z.mean(0), np.cov(z.T)
+    own = _own(fits, at, modes, quantities)
     clouds = [_cloud(f, at, p, quantities, k) for k, (f, p) in enumerate(zip(fits, places, strict=True))]
     for again in range(1, ROUNDS + MORE):
-        found = _settled(clouds, mean, spread, mask)
+        found = _settled(clouds, mean, spread, mask, own)
         mean, spread = found.mean, found.spread
         thin = [1 / (w @ w) < THIN for w in found.weights]
         if again >= ROUNDS and not any(thin):
@@ -175,7 +177,23 @@ def _population(
                 centre, width = _moments(found.weights[k], clouds[k].u)
                 places[k] = [*places[k], (centre, width + places[k][-1][1])] if thin[k] else [(centre, width)]
                 clouds[k] = _cloud(fit, at, places[k], quantities, len(fits) * again + k)
-    return _settled(clouds, mean, spread, mask), quantities
+    return _settled(clouds, mean, spread, mask, own), quantities
+
+
+def _own(fits: Sequence[DeviceFit], at: np.ndarray, modes: Sequence[Mode], quantities: Callable) -> np.ndarray:
+    """Return the variance of a typical device's own error, ``(q,)``, by the information at its mode."""
+    found = []
+    for fit, mode in zip(fits, modes, strict=True):
+        slopes = _slopes(fit, at, _placed(fit, at, mode.u[None])[0], quantities)
+        found.append(np.diag(slopes @ np.linalg.pinv(mode.information, 1e-6, hermitian=True) @ slopes.T))
+    return np.median(found, axis=0)
+
+
+def _slopes(fit: DeviceFit, at: np.ndarray, u: np.ndarray, quantities: Callable) -> np.ndarray:
+    """Return the slopes of quantities over the search scale, ``(q, coordinates)``."""
+    moved = [np.where(np.arange(u.size) == k, STEP, 0.0) for k in at]
+    each = [(quantities(fit, (u + m)[None])[0] - quantities(fit, (u - m)[None])[0]) / (2 * STEP) for m in moved]
+    return np.stack(each, axis=1)
 
 
 def _placed(fit: DeviceFit, at: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -209,10 +227,12 @@ def _log_density(away: np.ndarray, root: np.ndarray) -> np.ndarray:
     return -0.5 * (FREEDOM + len(t)) * np.log1p((t**2).sum(0) / FREEDOM) - np.log(np.diag(root)).sum()
 
 
-def _settled(clouds: Sequence[_Cloud], mean: np.ndarray, spread: np.ndarray, mask: np.ndarray) -> _Found:
+def _settled(
+    clouds: Sequence[_Cloud], mean: np.ndarray, spread: np.ndarray, mask: np.ndarray, own: np.ndarray
+) -> _Found:
     """Return the population at which EM stands still on these draws."""
     n = len(clouds)
-    spread, _ = _wide(np.where(mask, spread, 0.0), np.zeros(mean.size), mean)
+    spread, _ = _wide(np.where(mask, spread, 0.0), own, mean)
     for _ in range(STEPS):
         inverse = np.linalg.inv(spread)
         weights = [_weights(cloud, mean, inverse) for cloud in clouds]
@@ -220,13 +240,12 @@ def _settled(clouds: Sequence[_Cloud], mean: np.ndarray, spread: np.ndarray, mas
         means, covariances = (np.array(part) for part in zip(*each, strict=True))
         before, mean = mean, means.mean(0)
         away = means - mean
-        own = 1 / np.maximum(1 / np.median(np.einsum("nqq->nq", covariances), axis=0) - np.diag(inverse), 1e-12)
         new = np.where(mask, (away.T @ away + covariances.sum(0)) / (n - 1), 0.0)
         error = np.sqrt(np.diag(new) / n)
         spread, floored = _wide(new, own, mean)
         if (np.abs(mean - before) < NEAR * error).all():
             break
-    return _Found(mean, spread, means, covariances, weights, mask & ~(floored[:, None] | floored))
+    return _Found(mean, spread, means, covariances, weights, bool(floored.any()))
 
 
 def _weights(cloud: _Cloud, mean: np.ndarray, inverse: np.ndarray) -> np.ndarray:
@@ -245,7 +264,7 @@ def _moments(weights: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
 def _wide(spread: np.ndarray, own: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the spread with no variance less than a share of the devices' own error ``own``, and where it was less."""
     scale = np.maximum(np.abs(mean), 1e-9)
-    least = np.maximum(NARROW * np.where(own < 1e6 * scale**2, own, 0.0), (1e-3 * scale) ** 2)
+    least = np.maximum(NARROW * np.minimum(own, scale**2), (1e-3 * scale) ** 2)
     size = np.sqrt(np.maximum(np.diag(spread), least))
     root, axes = np.linalg.eigh(
         spread / np.outer(size, size) + np.diag(np.maximum(least - np.diag(spread), 0) / size**2)
@@ -253,26 +272,22 @@ def _wide(spread: np.ndarray, own: np.ndarray, mean: np.ndarray) -> tuple[np.nda
     return (axes * np.maximum(root, 1e-3)) @ axes.T * np.outer(size, size), np.diag(spread) < least
 
 
-def _as_fits(
-    fits: Sequence[DeviceFit], at: np.ndarray, names: Sequence[str], found: _Found, quantities: Callable
-) -> list[DeviceFit]:
+def _as_fits(fits: Sequence[DeviceFit], at: np.ndarray, found: _Found, quantities: Callable) -> list[DeviceFit]:
     """Return fits at one point, from which each has its own way to its quantities, straight and with one error."""
     n, inverse = len(fits), np.linalg.inv(found.spread)
     information = sum(inverse - inverse @ c @ inverse for c in found.covariances)
     root, axes = np.linalg.eigh(information)
     whole = n * (axes / np.maximum(root, 1e-9 * root[-1])) @ axes.T
     values = found.mean + (found.means - found.mean) @ inverse @ whole.T
-    # So that the spread that is pooled from these is the one found here, where one was found.
-    apart = np.where(found.told, np.atleast_2d(np.cov(values.T)), whole) - found.spread
+    # So that the spread that is pooled from these is the one found here.
+    apart = np.atleast_2d(np.cov(values.T)) - found.spread
     size = np.sqrt(np.diag(found.spread))
     root, axes = np.linalg.eigh(np.where(_same_block(found.spread), apart, 0.0) / np.outer(size, size))
     error = (axes * np.maximum(root, LEAST)) @ axes.T * np.outer(size, size)
     made = []
     for fit, value in zip(fits, values, strict=True):
         u = _nearest(fit, at, found.mean, quantities)
-        moved = [np.where(np.arange(u.size) == k, STEP, 0.0) for k in at]
-        slopes = np.stack([(quantities(fit, (u + m)[None])[0] - quantities(fit, (u - m)[None])[0]) / (2 * STEP)
-                           for m in moved], axis=1)  # fmt: skip
+        slopes = _slopes(fit, at, u, quantities)
         back = np.linalg.inv(slopes)
         covariance, shift = np.zeros((u.size, u.size)), np.zeros(u.size)
         covariance[np.ix_(at, at)] = back @ error @ back.T
@@ -292,8 +307,6 @@ def _nearest(fit: DeviceFit, at: np.ndarray, mean: np.ndarray, quantities: Calla
         missing = mean - quantities(fit, u[None])[0]
         if np.abs(missing).max() < 1e-9 * np.abs(mean).max():
             break
-        moved = [np.where(np.arange(u.size) == k, STEP, 0.0) for k in at]
-        slopes = np.stack([(quantities(fit, (u + m)[None])[0] - quantities(fit, (u - m)[None])[0]) / (2 * STEP)
-                           for m in moved], axis=1)  # fmt: skip
+        slopes = _slopes(fit, at, u, quantities)
         u[at] += np.clip(np.linalg.solve(slopes, missing), -0.5, 0.5)
     return u
