@@ -11,6 +11,7 @@ import numpy as np
 from engine import ops
 
 from .common_noise import CommonNoise, common_noise
+from .common_shape import errors_of_shapes
 from .device_fit import DeviceFit, upper_limit
 from .effects import Cohort
 from .marginal import marginal
@@ -129,6 +130,7 @@ def of_population(fits: Sequence[DeviceFit]) -> dict[str, Parameter]:
     for effect in fits[0].candidate.effects:
         made |= {p.name: p for p in effect.of(cohort, described)}
     if together:
+        made |= errors_of_shapes(made, together, described)
         made |= _shared_noise(together, made, described)
     for name in (n for n in [*described, *noise_names(fits)] if n not in made):
         value = float(np.ravel(with_noise(fits[0], fits[0].values())[name])[0])

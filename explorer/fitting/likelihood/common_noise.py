@@ -45,12 +45,15 @@ class CommonNoise:
         ``(q, q)``, from how the scores of the devices scatter.
     fits : list of DeviceFit
         With that noise, and curves that go with it; their covariance is that of the curve.
+    follows : list of numpy.ndarray
+        ``(coordinates, q)`` of each device: how its best curve moves with the common values.
     """
 
     names: list[str]
     psi: np.ndarray
     covariance: np.ndarray
     fits: list[DeviceFit]
+    follows: list[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +102,8 @@ def common_noise(fits: Sequence[DeviceFit]) -> CommonNoise | None:
         fresh = bool(settled)
         judged = [_judged(j.fit, names, psi, None if fresh else j.restricted) for j in judged]
     ended = [_observed(j.fit, names) for j in judged]
-    covariance = _covariance(sum(information for _, information in ended), judged)
-    return CommonNoise(names, psi, covariance, [fit for fit, _ in ended])
+    covariance = _covariance(sum(information for _, information, _ in ended), judged)
+    return CommonNoise(names, psi, covariance, [fit for fit, _, _ in ended], [follow for _, _, follow in ended])
 
 
 def _covariance(information: np.ndarray, judged: Sequence[_Judged]) -> np.ndarray:
@@ -197,10 +200,10 @@ def _curve(fit: DeviceFit, u: np.ndarray, at: np.ndarray) -> Objective:
     return Objective.of(full.candidate, full.device, {**full.held, **held})
 
 
-def _observed(fit: DeviceFit, names: list[str]) -> tuple[DeviceFit, np.ndarray]:
-    """Return the fit with the covariance of the curve at fixed noise, and what the device says of the noise.
+def _observed(fit: DeviceFit, names: list[str]) -> tuple[DeviceFit, np.ndarray, np.ndarray]:
+    """Return the fit with the covariance of the curve at fixed noise, what it says of the noise, and how it follows it.
 
-    Both by the observed information; the curve is at its best for every noise.
+    The first two by the observed information; the curve is at its best for every noise.
     """
     at, rest = _parts(fit, names)
     scale = scale_at(fit.objective, fit.u)
@@ -211,4 +214,17 @@ def _observed(fit: DeviceFit, names: list[str]) -> tuple[DeviceFit, np.ndarray]:
     profile = (information[np.ix_(at, at)] - cross @ inverse @ cross.T) / np.outer(scale[at], scale[at])
     covariance = np.zeros((fit.u.size, fit.u.size))
     covariance[np.ix_(rest, rest)] = inverse * np.outer(scale[rest], scale[rest])
-    return replace(fit, covariance=covariance), profile
+    return replace(fit, covariance=covariance), profile, _follow(fit, at, rest, scale)
+
+
+def _follow(fit: DeviceFit, at: np.ndarray, rest: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return how the best curve moves with the common values, ``(coordinates, q)``.
+
+    By the expected information: the observed one may be next to nothing in some direction, where the curve would run away.
+    """
+    _, information = fit.objective.slopes(fit.u, scale)
+    inverse = np.linalg.pinv(information[np.ix_(rest, rest)], WEAKEST, hermitian=True)
+    follow = np.zeros((fit.u.size, at.size))
+    follow[at] = np.eye(at.size)
+    follow[rest] = -(inverse @ information[np.ix_(rest, at)]) * scale[rest][:, None] / scale[at]
+    return follow

@@ -115,6 +115,21 @@ def parameter(
     return replace(made, note=note, determined=not note)
 
 
+def widened(p: Parameter, error: float) -> Parameter:
+    """Return a parameter that has another, independent error besides its own; one that was held stays as it is."""
+    if p.held or not p.stderr > 0 or not error > 0:
+        return p
+    stderr = math.hypot(p.stderr, error)
+    share = stderr / p.stderr
+    if p.logarithmic:
+        low, high = (p.value * min(end / p.value, 1e130) ** share for end in (p.low, p.high))
+    else:
+        low, high = (p.value + share * (end - p.value) for end in (p.low, p.high))
+    made = replace(p, stderr=stderr, low=low, high=high)
+    note = _vague(made, not p.logarithmic)
+    return replace(made, note=p.note or note, determined=p.determined and not note)
+
+
 def _vague(p: Parameter, signed: bool) -> str:
     if not math.isfinite(p.stderr):
         return ""
