@@ -330,7 +330,7 @@ def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: A
     plot.toolbar.autohide = True
     plot.outline_line_color = None
     for axis in plot.axis:
-        axis.formatter = BasicTickFormatter(power_limit_low=-5)  # 0.002 rather than 2.000e-3
+        axis.formatter = BasicTickFormatter(power_limit_low=-5, power_limit_high=6)  # 0.002 rather than 2.000e-3
     return plot
 
 
