@@ -78,15 +78,7 @@ _HIDDEN_LABEL = {
     "& fieldset": {"top": 0},
     "& legend": {"display": "none"},
 }  # fmt: skip
-# Bokeh hangs tooltips into the body of the page, white whatever its theme.
-_TOOLTIP_CSS = """
-.bk-Tooltip {
-  --tooltip-color: var(--mui-palette-background-paper, #fff);
-  --tooltip-text: var(--mui-palette-text-primary, #222);
-  --tooltip-border: var(--mui-palette-text-disabled, #ccc);
-  --tooltip-arrow-color: var(--mui-palette-background-paper, #fff);
-}
-"""
+_TOOLTIP_CSS = Path(__file__).with_name("tooltips.css").read_text(encoding="utf-8")
 _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
 
 
