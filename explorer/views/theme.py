@@ -95,8 +95,7 @@ def page(title: str, *, main: list, sidebar: Sequence = (), header: Sequence = (
         busy_indicator=None,  # a bar that flashes with every slider move tells nothing
         sx=_PAGE_SX,
     )
-    if _TOOLTIP_CSS not in pn.config.raw_css:
-        pn.config.raw_css = [*pn.config.raw_css, _TOOLTIP_CSS]
+    pn.config.raw_css = [*(css for css in pn.config.raw_css if css != _TOOLTIP_CSS), _TOOLTIP_CSS]
     with edit_readonly(made):
         made.busy = False  # it followed Panel's busy flag: two updates of the whole page for each move of a slider
     return made
