@@ -277,18 +277,17 @@ class ProgrammedNetwork(torch.nn.Module):
 
     def _runner(self, inputs: tuple, named: dict[str, Any]) -> Callable[[range], Any]:
         """Return what runs the model on some chips at once, the axis of chips in front."""
-        if self._chain is not None and len(inputs) == 1 and not named and isinstance(inputs[0], torch.Tensor):
 
-            def chained(chips: range) -> torch.Tensor:
-                self._chip = Together(list(chips))
-                return run_chain(self._chain, inputs[0], self._chip)
-
-            return chained
+        def chained(chips: range) -> torch.Tensor:
+            self._chip = Together(list(chips))
+            return run_chain(self._chain, inputs[0], self._chip)
 
         def run(chip: torch.Tensor) -> Any:
             self._chip = chip
             return self.model(*inputs, **named)
 
+        if self._chain is not None and len(inputs) == 1 and not named and isinstance(inputs[0], torch.Tensor):
+            return chained
         return lambda chips: torch.func.vmap(run)(torch.arange(chips.start, chips.stop))
 
     def _in_groups(self, run: Callable[[range], Any], shapes: tuple) -> Any:
@@ -325,7 +324,7 @@ class ProgrammedNetwork(torch.nn.Module):
         """Let the model's analog layers multiply by the chips' weights."""
         modules = list(self.model.modules())
         training = [m for m in modules if m.training]
-        # What modules hold themselves is set as in any object: the way of modules takes longer than a small product.
+        # Attributes are set as in any object: the way of modules takes longer than a small product.
         layers = {name: vars(m) for name, m in analog_layers(self.model).items()}
         own = {m: forward for m in modules if (forward := own_forward(m)) is not None}
         if training:

@@ -78,15 +78,7 @@ _HIDDEN_LABEL = {
     "& fieldset": {"top": 0},
     "& legend": {"display": "none"},
 }  # fmt: skip
-# Bokeh hangs tooltips into the body of the page, white whatever its theme.
-_TOOLTIP_CSS = """
-.bk-Tooltip {
-  --tooltip-color: var(--mui-palette-background-paper, #fff);
-  --tooltip-text: var(--mui-palette-text-primary, #222);
-  --tooltip-border: var(--mui-palette-text-disabled, #ccc);
-  --tooltip-arrow-color: var(--mui-palette-background-paper, #fff);
-}
-"""
+_TOOLTIP_CSS = Path(__file__).with_name("tooltips.css").read_text(encoding="utf-8")
 _CARD_SX = {"p": f"{GAP}px", "boxSizing": "border-box", "backgroundImage": "none"}
 
 
@@ -103,8 +95,7 @@ def page(title: str, *, main: list, sidebar: Sequence = (), header: Sequence = (
         busy_indicator=None,  # a bar that flashes with every slider move tells nothing
         sx=_PAGE_SX,
     )
-    if _TOOLTIP_CSS not in pn.config.raw_css:
-        pn.config.raw_css = [*pn.config.raw_css, _TOOLTIP_CSS]
+    pn.config.raw_css = [*(css for css in pn.config.raw_css if css != _TOOLTIP_CSS), _TOOLTIP_CSS]
     with edit_readonly(made):
         made.busy = False  # it followed Panel's busy flag: two updates of the whole page for each move of a slider
     return made
@@ -330,7 +321,7 @@ def figure(x: tuple[str, str], y: tuple[str, str], *, height: int = 320, **kw: A
     plot.toolbar.autohide = True
     plot.outline_line_color = None
     for axis in plot.axis:
-        axis.formatter = BasicTickFormatter(power_limit_low=-5)  # 0.002 rather than 2.000e-3
+        axis.formatter = BasicTickFormatter(power_limit_low=-5, power_limit_high=6)  # 0.002 rather than 2.000e-3
     return plot
 
 

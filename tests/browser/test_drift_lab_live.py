@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import numpy as np
+import pytest
 from lab_page import WAIT_MS, LabPage
 from playwright.sync_api import expect
 
+from engine.errors import PackageError
+from explorer import networks
 from explorer.experiments.blame import causes_of
 from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.quick import quick
 from explorer.experiments.scenario import Scenario
+from explorer.labs import link
+from explorer.labs.drift_state import DriftState
 from explorer.views.drift_data import LiveChip, Moment
+from explorer.views.takeaway import STATE_ARGUMENT
 
 # Named columns of the plots with this y label (null: of all plots), in the order they were drawn.
 _COLUMN = """([label, name]) => {
@@ -109,3 +117,15 @@ def test_times_nonsense_gives_one_message_and_the_session_goes_on(lab):
     lab.waits_for_means(ds.accuracy_mean.values[0])
     lab.button("Undo the last change").click()
     lab.sees("PCM (25 chips)")
+
+
+def test_larger_network_says_what_its_estimate_takes(lab):
+    try:
+        networks.find("resnet8-fashion").exam(2)
+    except PackageError as missing:
+        pytest.skip(str(missing))
+    state = DriftState(network="resnet8-fashion")
+    lab.open(f"{lab.page.url.partition('?')[0]}?{STATE_ARGUMENT}={quote(link.encode(state))}")
+    small = quick(state.experiment, state.scenario)
+    lab.sees(f"Estimates of this network take {small.n_chips} chips, {small.samples} samples and")
+    lab.waits_for_means(small.run().accuracy_mean.values[0])

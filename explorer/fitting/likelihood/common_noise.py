@@ -220,7 +220,7 @@ def _observed(fit: DeviceFit, names: list[str]) -> tuple[DeviceFit, np.ndarray, 
 def _follow(fit: DeviceFit, at: np.ndarray, rest: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return how the best curve moves with the common values, ``(coordinates, q)``.
 
-    By the expected information: the observed one may be next to nothing in some direction, where the curve would run away.
+    By the expected information: the observed one may be next to nothing in some direction, and the curve run away.
     """
     _, information = fit.objective.slopes(fit.u, scale)
     inverse = np.linalg.pinv(information[np.ix_(rest, rest)], WEAKEST, hermitian=True)
