@@ -540,6 +540,13 @@ def measurements(draw):
     return Measured(tuple(traces), draw(st.sampled_from(["S", "1"])), "generated")
 
 
+@pytest.mark.parametrize("name", ["#", "#7", "  # a"])
+def test_device_named_like_a_comment_survives_csv(name):
+    trace = pulse_trace(name, 0, np.array([1, 1, 1]), np.array([1.0, 0.5, 0.0]))
+    measured = Measured((trace,), "S", "generated")
+    assert [t.device_id for t in read_text(measured.to_csv()).traces] == [name.strip()]
+
+
 @settings(max_examples=100, deadline=None)
 @given(measurements())
 def test_valid_measurement_survives_csv(measured):

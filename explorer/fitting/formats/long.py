@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 
 import numpy as np
@@ -224,4 +225,7 @@ def write(traces: Iterable[Trace], unit: str) -> str:
     table = pd.concat(frames, ignore_index=True)
     if (table["n_pulses"] == table["direction"].abs()).all():
         table = table.drop(columns="n_pulses")
-    return table.to_csv(index=False, lineterminator="\n")
+    # A line that began with a bare "#" would be read as a comment.
+    like_comment = table["device_id"].astype(str).str.lstrip().str.startswith("#").any()
+    quoting = csv.QUOTE_NONNUMERIC if like_comment else csv.QUOTE_MINIMAL
+    return table.to_csv(index=False, lineterminator="\n", quoting=quoting)
