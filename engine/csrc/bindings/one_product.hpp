@@ -27,7 +27,7 @@ struct MvmScratch {
         factors(uncleared<float>(plan.factors ? plan.n * plan.m : 0)),
         lines(uncleared<float>(3 * plan.m)),
         scales(uncleared<float>(2 * samples)),
-        panels(uncleared<float>(plan.panel_floats())),
+        panels(uncleared<float>(plan.all_panel_floats())),
         active(uncleared<i64>(samples)),
         beyond(uncleared<u32>(samples)) {}
 };

@@ -16,13 +16,15 @@ struct MvmPlan {
   bool phases;      // negative and positive inputs apart
   bool wires, variances, factors;        // matrices besides the weights
   bool dithered_inputs, dithered_outputs;
-  bool panels;  // weights laid out in panels of sixteen outputs (kernels/panels.h), where there are registers for that
+  bool panels;  // matrices laid out in panels of sixteen outputs (kernels/panels.h), where there are registers for that
 
   bool derives() const { return wires || variances; }
   i64 input_rows() const { return 1 + phases + (derives() || dithered_inputs); }
   i64 output_rows() const { return 1 + phases + (derives() || dithered_outputs) + wires; }
   i64 worker_floats() const { return block * (n * input_rows() + m * output_rows()); }
+  // Of one matrix, and of all that a product may need.
   i64 panel_floats() const { return panels ? (m + 15) / 16 * 16 * n : 0; }
+  i64 all_panel_floats() const { return panel_floats() * (1 + wires + variances) * (1 + factors); }
   i64 matrices() const { return ((i64)wires + variances) * (1 + factors); }
 };
 

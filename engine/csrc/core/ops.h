@@ -130,7 +130,7 @@ struct MvmJob {
   float *scale, *reduction;  // (samples)
   i64* active;               // (samples)
   u32* beyond;               // (samples)
-  float* panels;             // the weights in panels
+  float* panels;             // the weights and the other matrices in panels
 };
 
 struct TileOps {

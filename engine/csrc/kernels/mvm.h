@@ -120,19 +120,38 @@ inline const float* matrix_of(const Mvm& c, float* to, Change change) {
   return to;
 }
 
-// A view of `weights` with the matrices that are asked for, which are put to `to`.
-inline ArrayView view_of(const Mvm& c, const float* weights, float*& to) {
-  ArrayView view{weights, nullptr, nullptr};
-  const i64 size = c.job.out * c.job.in;
-  if (c.plan.wires) view.sizes = matrix_of(c, to, [&](i64 e) { return magnitude(weights[e]); }), to += size;
-  if (c.plan.variances)
-    view.variances = matrix_of(c, to, [&](i64 e) { return noise_variance(weights[e], c.p); }), to += size;
+// Where the next matrix is put, in rows and in panels.
+struct Space {
+  float *rows, *panels;
+};
+
+// A matrix, in panels too where they pay.
+inline Matrix laid_out(const Mvm& c, const float* rows, Space& to) {
+  if (!c.panels) return {rows, nullptr};
+  const Matrix matrix{rows, to.panels};
+  fill_panels(rows, c.job.out, c.job.in, c.job.threads, to.panels);
+  to.panels += c.plan.panel_floats();
+  return matrix;
+}
+
+template <class Change>
+inline Matrix new_matrix(const Mvm& c, Space& to, Change change) {
+  const float* rows = matrix_of(c, to.rows, change);
+  to.rows += c.job.out * c.job.in;
+  return laid_out(c, rows, to);
+}
+
+// A view of `weights` with the matrices that are asked for.
+inline ArrayView view_of(const Mvm& c, const float* weights, Space& to) {
+  ArrayView view{laid_out(c, weights, to), {}, {}};
+  if (c.plan.wires) view.sizes = new_matrix(c, to, [&](i64 e) { return magnitude(weights[e]); });
+  if (c.plan.variances) view.variances = new_matrix(c, to, [&](i64 e) { return noise_variance(weights[e], c.p); });
   return view;
 }
 
 inline void view_array(Mvm& c) {
   const MvmJob& job = c.job;
-  float* to = job.matrices;
+  Space to{job.matrices, job.panels};
   c.negative = c.array = view_of(c, job.weights, to);
   if (!c.plan.factors) return;
   c.negative = view_of(c, matrix_of(c, job.factors, [&](i64 e) {
@@ -142,21 +161,15 @@ inline void view_array(Mvm& c) {
 
 inline void perfect_product(const Mvm& c) {
   const MvmJob& job = c.job;
-  multiply(c, job.weights, job.x, job.y, job.samples, job.threads);
+  Space to{nullptr, job.panels};
+  multiply(c, laid_out(c, job.weights, to), job.x, job.y, job.samples, job.threads);
   if (job.clipped) __builtin_memset(job.clipped, 0, (u64)(job.samples * c.m));
   if (c.p.out_scale == 1.0f) return;
   for (i64 k = 0; k < job.samples * c.m; ++k) job.y[k] *= c.p.out_scale;
 }
 
-inline void lay_out_panels(Mvm& c) {
-  const MvmJob& job = c.job;
-  c.panels = kHasPanels && c.plan.panels && !job.transposed && !c.one_hot;
-  if (c.panels) fill_panels(job.weights, job.out, job.in, job.threads, job.panels);
-}
-
 inline void analog_product(const MvmJob& job) {
   Mvm c(job);
-  lay_out_panels(c);
   if (is_on(c.p.is_perfect)) {
     perfect_product(c);
     return;

@@ -10,9 +10,14 @@ namespace OHM_NS {
 
 using ohm_ops::MvmJob;
 
-// The weights as a phase reads them, and what wires and weight noise depend on.
+// (out, in); `panels` is null where it lies in rows alone.
+struct Matrix {
+  const float *rows, *panels;
+};
+
+// The weights as a phase reads them, and what wires and weight noise depend on: the last two or none.
 struct ArrayView {
-  const float *weights, *sizes, *variances;  // (out, in) each; the last two or null
+  Matrix weights, sizes, variances;
 };
 
 // Everything a product needs besides its data.
@@ -24,7 +29,7 @@ struct Mvm {
   Converter dac, adc;
   float kappa = 1.0f, most_reduced;
   bool lines, columns, nonlinear, one_hot;
-  bool panels = false;  // whether the weights lie in panels too
+  bool panels;  // whether matrices lie in panels too
   ArrayView array{}, negative{};
 
   explicit Mvm(const MvmJob& job)
@@ -39,7 +44,8 @@ struct Mvm {
         lines(lines_differ(p)),
         columns(columns_matter(p)),
         nonlinear(output_is_bent(p)),
-        one_hot(job.one_hot && !job.transposed && p.inp_noise <= 0.0f && !plan.dithered_inputs) {}
+        one_hot(job.one_hot && !job.transposed && p.inp_noise <= 0.0f && !plan.dithered_inputs),
+        panels(kHasPanels && plan.panels && !job.transposed && !one_hot) {}
 
   u64 step(i64 sample) const { return job.first_step + (u64)sample; }
 };
@@ -131,13 +137,13 @@ inline void to_array(const VectorBlock& b, i64 row) {
 
 // --- the array ---
 
-inline void multiply(const Mvm& c, const float* weights, const float* x, float* y, i64 rows, int threads) {
-  if (c.panels && weights == c.job.weights)
-    panel_product(c.job.panels, x, y, rows, c.job.in, c.job.out, threads);
+inline void multiply(const Mvm& c, const Matrix& matrix, const float* x, float* y, i64 rows, int threads) {
+  if (matrix.panels)
+    panel_product(matrix.panels, x, y, rows, c.job.in, c.job.out, threads);
   else if (c.job.transposed)
-    product_transposed(weights, x, y, rows, c.job.in, c.job.out, threads);
+    product_transposed(matrix.rows, x, y, rows, c.job.in, c.job.out, threads);
   else
-    product(weights, x, y, rows, c.job.in, c.job.out, threads);
+    product(matrix.rows, x, y, rows, c.job.in, c.job.out, threads);
 }
 
 // Each vector drives one line: its column of weights for each, with the bits of the whole product. Some outputs at a time, so
@@ -152,20 +158,20 @@ inline void pick_columns(const VectorBlock& b, const float* weights, const float
     }
 }
 
-inline void multiply_rows(const VectorBlock& b, const float* weights, const float* x, float* y) {
+inline void multiply_rows(const VectorBlock& b, const Matrix& matrix, const float* x, float* y) {
   if (b.c.one_hot)
-    pick_columns(b, weights, x, y);
+    pick_columns(b, matrix.rows, x, y);
   else
-    multiply(b.c, weights, x, y, b.rows, b.c.plan.inside);
+    multiply(b.c, matrix, x, y, b.rows, b.c.plan.inside);
 }
 
 // The product of inputs that were changed one by one.
 template <class Change>
-inline void multiply_changed(const VectorBlock& b, const float* weights, const float* z, float* y, Change change) {
+inline void multiply_changed(const VectorBlock& b, const Matrix& matrix, const float* z, float* y, Change change) {
   each_row(b, [&](i64 k) {
     for (i64 j = 0; j < b.c.n; ++j) b.derived[k * b.c.n + j] = change(z[k * b.c.n + j], j);
   });
-  multiply_rows(b, weights, b.derived, y);
+  multiply_rows(b, matrix, b.derived, y);
 }
 
 inline void lose_to_wires(const VectorBlock& b, const ArrayView& array, const float* z, float* u) {
