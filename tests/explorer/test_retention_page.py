@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+from kept_jobs import KeptJobs
 
 from engine.errors import ParameterError
 from engine.inference import noise
@@ -28,20 +29,6 @@ from explorer.labs.drift_state import DriftState
 from explorer.labs.fit_studio import FitStudio
 
 
-class Runner:
-    """Keeps what was submitted; a test runs it itself."""
-
-    def __init__(self):
-        self.submitted = []
-
-    def submit(self, experiment, *, label="", owner=None):
-        self.submitted.append(experiment)
-        raise ParameterError("job: is not run here (allowed: a test). Run it yourself.")
-
-    def jobs(self, owner=None):
-        return []
-
-
 def baked(n: int = 400, temperatures: tuple[float, ...] = (25.0, 85.0, 150.0)) -> Bake:
     """Return devices whose spread follows 0.4 eV, seed 6."""
     rng, t = np.random.default_rng(6), np.array(temperatures)
@@ -59,7 +46,7 @@ def fitted():
 
 @pytest.fixture
 def studio() -> FitStudio:
-    return FitStudio(runner=Runner())
+    return FitStudio(runner=KeptJobs())
 
 
 # ------------------------------------------------------------------------------------------------------- reading
@@ -255,6 +242,15 @@ def test_page_of_another_law_shows_and_saves_that_one(studio, fitted):
     studio.laws.levels.value = 3
     assert len(studio.laws.spread.points[0].data["x"]) == 5
     assert len(studio.laws.spread.points[1].data["x"]) == 0
+
+
+def test_page_of_a_single_level_takes_a_result_without_the_law_on_show(studio, fitted):
+    studio.laws._done(fitted[1], fitted[0])
+    studio.laws.levels.value = 3
+    other = FitRetention(readings=pack(example()), law="power_law")
+    studio.laws._done(other.run(), other)
+    assert studio.laws.law.stem == "power_law"
+    assert len(studio.laws.spread.points[1].data["x"]) == 5  # five levels again
 
 
 def test_page_marks_a_result_of_other_readings_and_says_what_is_wrong(studio, fitted):
