@@ -46,7 +46,7 @@ class FitStudio(Lab):
         self.fits.param.watch(self._found, "fit")
         self.fits.param.watch(lambda event: self.data.show(event.new), "restored")
         self.retention.param.watch(lambda event: self.laws.take(event.new), "data")
-        self.laws.param.watch(lambda event: self.noise.take(self.laws.report, event.new), "law")
+        self.laws.param.watch(lambda event: self.noise.take(self.laws.report, event.new, self.laws.dataset), "law")
         self.laws.param.watch(lambda event: self.retention.show(event.new), "restored")
         named = [address.argument(fits.ARGUMENT) for fits in (StudioFit, RetentionFitView)]
         self._active = _RETENTION if named[_RETENTION] and not named[_PULSES] else _PULSES

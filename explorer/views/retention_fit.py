@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import panel as pn
 import param
 import xarray as xr
 from panel.viewable import Viewable
@@ -17,16 +15,9 @@ from explorer.fitting.retention.report import Law, Report
 from explorer.views import theme
 from explorer.views.fit_job import FitJob, section
 from explorer.views.job_words import Runner
-from explorer.views.live import in_one_message, refresh
-from explorer.views.retention_plots import (
-    CurvesPlot,
-    PredictionPlot,
-    ResidualPlot,
-    chosen_levels,
-    curves_over,
-    levels_offered,
-    spectra,
-)
+from explorer.views.live import in_one_message
+from explorer.views.retention_figures import RetentionFigures
+from explorer.views.retention_plots import EVERY, levels_offered
 from explorer.views.retention_tables import (
     DEVICE_HEAD,
     LAW_HEAD,
@@ -36,6 +27,8 @@ from explorer.views.retention_tables import (
     notes,
     parameter_rows,
 )
+
+_INTERVALS = "Points with 95 % intervals, lines with the 95 % band of the fit."
 
 
 class RetentionFitView(FitJob):
@@ -62,13 +55,7 @@ class RetentionFitView(FitJob):
         self.chosen.margin = (16, 0, 6, 0)
         self.levels = theme.select("Levels", options={}, sizing_mode=None, width=240, margin=(12, 0, 6, 0))
         self.levels.param.watch(lambda _: self._draw_curves(), "value")
-        time, spread = ("Time after programming", "s"), ("Spread of the change", "µS")
-        self.shift = CurvesPlot(time, ("Mean change", "µS"), x_axis_type="log")
-        self.spread = CurvesPlot(time, spread, x_axis_type="log")
-        self.heat = CurvesPlot(("Temperature of the bake", "°C"), spread)
-        self.spectra = CurvesPlot(("Frequency", "Hz"), ("Spectral density", "1/Hz"), x_axis_type="log",
-                                  y_axis_type="log", size=3)  # fmt: skip
-        self.prediction, self.residuals = PredictionPlot(), ResidualPlot()
+        self.figures = RetentionFigures()
 
     def take(self, data: Data | None) -> None:
         """Fit this from now on; an older result is marked."""
@@ -102,7 +89,7 @@ class RetentionFitView(FitJob):
             self.levels.param.update(options=(offered := levels_offered(ds)), value=next(iter(offered.values())))
         options = {law.title: law.stem for law in report.laws}
         self.chosen.param.update(options=options, value=report.best.stem, visible=len(options) > 1)
-        self.found.objects = self._results(report.kind)
+        self.found.objects = self._results(ds)
         self._draw(report.best)
 
     def _choose(self, event: param.parameterized.Event) -> None:
@@ -115,55 +102,28 @@ class RetentionFitView(FitJob):
         self.law = None  # the same law of another fit is another one
         self.law = law
         self._draw_curves()
-        ds = self.dataset
-        if "level_start" in ds:
-            one = ds.sel(law=law.stem) if "law" in ds.dims else ds
-            g, mean = ds["level_start"].values, one.get("shift_residual")
-            self.residuals.draw(g, one["spread_residual"].values, None if mean is None else mean.values)
-            last = -1 if "time" in ds.dims else 0
-            predicted = one["predicted"].values
-            if np.isfinite(predicted).any():
-                self.prediction.draw(g, ds["spread"].values[:, last], ds["spread_se"].values[:, last], predicted)
-        refresh(self.prediction.pane, self.residuals.pane)
+        self.figures.draw_checks(self.dataset, law)
         self._show()
 
-    @in_one_message
     def _draw_curves(self) -> None:
         """Show measured and fitted curves of the levels that were chosen."""
-        ds, law = self.dataset, self.law
-        if ds is None or law is None:
-            return
-        if "level_start" not in ds:
-            self.spectra.draw(spectra(ds))
-            return
-        levels = chosen_levels(ds, int(self.levels.value))
-        if "time" in ds.dims:
-            for name, plot in (("shift", self.shift), ("spread", self.spread)):
-                plot.draw(curves_over(ds, name, levels, "time", law.stem))
-        else:
-            self.heat.draw(curves_over(ds, "spread", levels, "temperature"))
-        refresh(self.shift.pane, self.spread.pane, self.heat.pane)
+        if self.dataset is not None and self.law is not None:
+            self.figures.draw_curves(self.dataset, self.law, self._level())
 
-    def _results(self, kind: str) -> list[Viewable]:
-        """Return the sections of a kind of measurement."""
-        parameters = ("Parameters", self.parameters)
-        if kind == "read_noise":
-            return [section(*part) for part in (("Spectra and fitted powers", self.spectra.view),
-                                                ("Devices", self.devices), parameters)]  # fmt: skip
-        parts: list[tuple[str, Viewable]] = [("Laws", pn.Column(self.laws, self.chosen, sizing_mode="stretch_width",
-                                                                margin=0))]  # fmt: skip
-        drawn = [self.shift.view, self.spread.view] if kind == "relaxation" else [self.heat.view]
-        over = "time" if kind == "relaxation" else "temperature"
-        parts.append((f"Measured and fitted over {over}", pn.Column(
-            theme.caption("Points with 95 % intervals, lines with the 95 % band of the fit."), self.levels,
-            theme.grid(*drawn, columns=len(drawn)), sizing_mode="stretch_width", margin=0)))  # fmt: skip
-        parts.append(parameters)
-        checks: list[tuple[str, Viewable]] = [("Residuals by level", self.residuals.view)]
-        if np.isfinite(self.dataset["predicted"].values).any():
-            title = "Last time, predicted from the earlier ones" if kind == "relaxation" else (
-                "Lowest temperature, predicted from the hotter ones")  # fmt: skip
-            checks.insert(0, (title, self.prediction.view))
-        grid = theme.grid(*(pn.Column(theme.heading(title), view, sizing_mode="stretch_width", margin=0)
-                            for title, view in checks), columns=len(checks))  # fmt: skip
-        grid.margin = (16, 0, 0, 0)
-        return [*(section(*part) for part in parts), grid]
+    def _level(self) -> int:
+        return EVERY if self.levels.value is None else int(self.levels.value)
+
+    def _results(self, ds: xr.Dataset) -> list[Viewable]:
+        """Return the sections of a result."""
+        title, curves = self.figures.curves(ds)
+        drawn = theme.grid(*(plot.view for plot in curves), columns=len(curves))
+        if "level_start" not in ds:
+            return [section(title, drawn), section("Devices", self.devices), section("Parameters", self.parameters)]
+        checks = self.figures.checks(ds)
+        grid = theme.grid(*(section(words, plot.view) for words, plot in checks), columns=len(checks))
+        return [
+            section("Laws", self.laws, self.chosen),
+            section(title, theme.caption(_INTERVALS), self.levels, drawn),
+            section("Parameters", self.parameters),
+            grid,
+        ]
