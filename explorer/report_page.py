@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def render(template: str, figures: Mapping[str, Figure], **values: Any) -> str:
     return page.render(plots=plots, script=script, resources=_bokeh(), **values)
 
 
-def origin(ds: xr.Dataset, data: Mapping[str, str]) -> dict[str, str]:
+def origin(ds: xr.Dataset, data: Mapping[str, str], told: Collection[str] = ()) -> dict[str, str]:
     """Return what one needs to repeat a fit: where the data are from, versions, seed, settings.
 
     Parameters
@@ -44,11 +44,12 @@ def origin(ds: xr.Dataset, data: Mapping[str, str]) -> dict[str, str]:
         What the experiment's ``run`` returned.
     data : dict of str to str
         What there is to say of the data; stands first.
+    told : collection of str
+        Parameters that say how a file is to be read; left out where the readings themselves were given.
     """
-    asked = {
-        name: value for name, value in json.loads(ds.attrs["experiment"])["parameters"].items()
-        if name != "readings" and value not in ("", None)
-    }  # fmt: skip
+    asked = {n: v for n, v in json.loads(ds.attrs["experiment"])["parameters"].items() if v not in ("", None)}
+    if asked.pop("readings", ""):
+        asked = {name: value for name, value in asked.items() if name not in told}
     kept = {name.replace("_", " "): str(ds.attrs[name]) for name in _ATTRIBUTES}
     return {**data, **kept, "settings": json.dumps(asked)}
 

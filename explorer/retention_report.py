@@ -35,10 +35,10 @@ def html(ds: xr.Dataset, law: str = "") -> str:
         "retention_report.html", {name: plot.figure for name, plot in drawn.items()},
         legends={name: plot.legend.object for name, plot in drawn.items()}, curves_title=title,
         curves=list(drawn)[: len(curves)], checks=[(f"check{k}", words) for k, (words, _) in enumerate(checks)],
-        with_bands="level_start" in ds, report=report, law=shown, summary=tables.micro(report.measured),
+        with_bands="level_start" in ds, report=report, law=shown, summary=tables.typeset(report.measured),
         notes=tables.notes(report), law_head=tables.LAW_HEAD, laws=tables.law_rows(report),
         parameter_head=tables.PARAMETER_HEAD, parameters=tables.parameter_rows(shown.parameters),
         device_head=tables.DEVICE_HEAD, devices=tables.device_rows(report),
         noise=noise_file.write(report, shown.stem) if shown.noise else "", why=tables.sentence(shown.noise_note),
-        origin=report_page.origin(ds, data),
+        origin=report_page.origin(ds, data, told=("unit", "read_voltage_v")),
     )  # fmt: skip

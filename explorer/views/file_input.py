@@ -45,13 +45,14 @@ class FileInput(Viewer):
         self.preview: FilePreview | None = None
         self.worker: LatestWins[Asked, Any] = LatestWins(read, self._read, self._failed)
         self.upload = Upload(self.take, self._say, limit_mb=LIMIT_MB, multiple=True)
+        self.upload.dropper.margin = (10, 0, 0, 0)
         self.example = theme.button("Try with an example", icon="casino")
         self.example.on_click(lambda _: self.take(*example()))
         self.reading_unit = ReadingUnit(self._again, units=units)
         self.unit, self.voltage = self.reading_unit.unit, self.reading_unit.voltage
         self.columns = ColumnLists(roles, self._ask)
         self.busy, self.problem = theme.busy_box("Reading …", visible=False), theme.error_box(visible=False)
-        self.summary, self.table = theme.html(), theme.html()
+        self.summary, self.table = theme.html(margin=(10, 0, 4, 0)), theme.html()
         self.empty = theme.empty_box("No data yet", hint)
 
     def __panel__(self) -> Viewable:

@@ -18,6 +18,8 @@ from explorer.views.job_box import JobBox
 from explorer.views.job_words import Runner
 from explorer.views.live import LatestWins
 
+NARROW = {"sizing_mode": None, "width": 360}
+
 
 class FitJob(Viewer):
     """Base of such a step. A subclass says what is fitted and draws what was found.
@@ -55,7 +57,7 @@ class FitJob(Viewer):
         self._data: Any = None
         self._fitted: Any = None
         label, options = choice
-        self.model = theme.select(label, options=dict(options), margin=(12, 0, 6, 0))
+        self.model = theme.select(label, options=dict(options), margin=(12, 0, 6, 0), **NARROW)
         self.start = theme.button("Fit", icon="play_arrow", primary=True, disabled=True)
         self.start.on_click(lambda _: self.run())
         self.box = JobBox(runner or jobs.runner(), self._done, self.ARGUMENT, changed=self._show)
@@ -64,7 +66,7 @@ class FitJob(Viewer):
         )
         self.stale = theme.warning_box(visible=False)
         self.verdict, self.notes = theme.info_box(visible=False), theme.html(visible=False)
-        self.chosen = theme.select(shown, options={}, visible=False)
+        self.chosen = theme.select(shown, options={}, visible=False, **NARROW)
         self.chosen.param.watch(self._choose, "value")
         self.empty = theme.empty_box("No fit yet", self.HINT)
         self.found = pn.Column(sizing_mode="stretch_width", margin=0)  # Bokeh complains of plots without a point

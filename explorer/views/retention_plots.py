@@ -84,7 +84,7 @@ class PredictionPlot:
     """Spread at the last time (or the lowest temperature) by level: measured, and predicted from the rest."""
 
     LEGEND = [("measured, 95 %", theme.MEASURED, "dot"), ("predicted", theme.MODEL, "line"),
-              ("± 15 % of the prediction", theme.MODEL, "band")]  # fmt: skip
+              ("± 15 %", theme.MODEL, "band")]  # fmt: skip
 
     def __init__(self, height: int = 280):
         self.measured = ColumnDataSource({n: [] for n in ("x", "y", "low", "high")})
@@ -110,6 +110,7 @@ class ResidualPlot:
     """Measured less fitted over the standard error, by level; what lies outside the lines the law misses."""
 
     LEGEND = [("spread", theme.MODEL, "dot"), ("mean", theme.NOMINAL, "dot")]
+    LIMITS = ("95 %", theme.NEUTRAL, "dashed")
 
     def __init__(self, height: int = 280):
         self.source = ColumnDataSource({"x": [], "y": [], "color": []})
@@ -124,7 +125,7 @@ class ResidualPlot:
     def draw(self, g_us: np.ndarray, spread: np.ndarray, mean: np.ndarray | None = None) -> None:
         """Show residuals, (level, time) or (level, temperature)."""
         parts = [(spread, theme.MODEL)] + ([(mean, theme.NOMINAL)] if mean is not None else [])
-        self.legend.object = theme.legend_markup(self.LEGEND[: len(parts)])
+        self.legend.object = theme.legend_markup([*self.LEGEND[: len(parts)], self.LIMITS])
         x = np.concatenate([np.repeat(g_us, part.shape[1]) for part, _ in parts])
         y = np.concatenate([part.ravel() for part, _ in parts])
         color = np.concatenate([np.full(part.size, c, dtype=object) for part, c in parts])

@@ -44,8 +44,8 @@ def _parameter(p: Estimate) -> list[str]:
     known = math.isfinite(p.stderr)
     interval = f"{p.low:.4g} … {p.high:.4g}" if known and math.isfinite(p.low) else ""
     doubt = "" if p.determined or "normal" in p.meaning else "; not determined by these data"
-    return [p.name, f"{p.value:.4g}", f"{p.stderr:.2g}" if known else "–", interval, micro(p.unit),
-            micro(p.meaning) + doubt]  # fmt: skip
+    return [p.name, f"{p.value:.4g}", f"{p.stderr:.2g}" if known else "–", interval, typeset(p.unit),
+            typeset(p.meaning) + doubt]  # fmt: skip
 
 
 def device_rows(report: Report) -> list[list[str]]:
@@ -58,7 +58,7 @@ def device_rows(report: Report) -> list[list[str]]:
 
 def notes(report: Report) -> list[str]:
     """Return the notes as they are shown."""
-    return [micro(note) for note in report.notes]
+    return [typeset(note) for note in report.notes]
 
 
 def sentence(text: str) -> str:
@@ -66,6 +66,8 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
-def micro(text: str) -> str:
-    """Return a text with microsiemens as they are written."""
-    return text.replace("uS", "µS")
+def typeset(text: str) -> str:
+    """Return a text with microsiemens and small powers as they are written."""
+    for plain, written in (("uS", "µS"), ("^0", "⁰"), ("^1", "¹"), ("^2", "²"), ("^3", "³")):
+        text = text.replace(plain, written)
+    return text

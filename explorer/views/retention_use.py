@@ -49,7 +49,7 @@ class RetentionUse(Viewer):
         for box in (self.reference, self.temperature):
             box.param.watch(lambda _: self._scale(), "value")
         self.hot = theme.row(self.reference, self.temperature, self.factor, margin=(10, 0, 0, 0))
-        files = theme.row(self.file, self.page, self.result, self.lab, margin=(4, 0, 6, 0))
+        files = theme.row(self.file, self.page, self.result, self.lab, margin=(10, 0, 6, 0))
         self.view: Viewable = theme.card(
             "Use", pn.Column(files, self.problem, self.told, self.hot, sizing_mode="stretch_width", margin=0),
             subtitle=_SUBTITLE, visible=False,

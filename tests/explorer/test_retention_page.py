@@ -293,6 +293,7 @@ def test_report_needs_nothing_from_outside_and_holds_what_was_found(fitted):
                  "SHA-256", "torch version", "Mean change", "Residuals by level", "predicted from the earlier ones",
                  "log_time_relaxation"):  # fmt: skip
         assert word in page, word
+    assert "read_voltage_v" not in page  # the readings are conductances by now
 
 
 def test_report_escapes_the_name_of_the_file():
