@@ -183,7 +183,7 @@ class FitResult:
         return "\n".join(lines)
 
     def to_dict(self) -> dict:
-        """Return everything but the arrays, fit for JSON; NaN is written as None."""
+        """Return everything but the arrays, fit for JSON; NaN and infinity are None."""
         rows = [plain(asdict(estimate)) for estimate in self.parameters.values()]
         return {
             "model": self.model.stem,
