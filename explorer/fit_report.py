@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import xarray as xr
-from bokeh.embed import components
-from bokeh.util.paths import bokehjs_path
-from jinja2 import Environment, StrictUndefined
 
+from explorer import report_page
 from explorer.experiments.fit_response import FitResponse
 from explorer.fitting import Rejected, ResponseFit
 from explorer.views import theme
@@ -26,7 +23,6 @@ from explorer.views.fit_plots import (
     residual_words,
 )
 
-TEMPLATE = Path(__file__).with_suffix(".html")
 MAX_REJECTED = 500
 """Rejected rows that the page lists; the others are counted."""
 
@@ -49,22 +45,19 @@ def html(ds: xr.Dataset, *, summary: str, warnings: Sequence[str] = (), rejected
         Hash of the file; that of the readings is in the fit.
     """
     fit, ranking = FitResponse.fit_of(ds), FitResponse.ranking_of(ds)
-    script, plots = components(_plots(fit, ds))
-    text = TEMPLATE.read_text(encoding="utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
-    return page.render(
-        fit=fit, summary=summary, verdict=ranking.verdict if ranking else fit.verdict,
+    data = {
+        "file": fit.source_name, "SHA-256 of the file": file_sha256 or "not from a file",
+        "SHA-256 of the readings": fit.data_hash, "map to weights": json.dumps(fit.mapping),
+    }  # fmt: skip
+    return report_page.render(
+        "fit_report.html", _plots(fit, ds), fit=fit, summary=summary,
+        verdict=ranking.verdict if ranking else fit.verdict,
         ranking_head=RANKING_HEAD, ranking=ranking.table() if ranking else [],
         parameter_head=PARAMETER_HEAD, parameters=parameter_rows(fit), residual_words=residual_words(fit),
-        legends={name: theme.legend_markup(cls.LEGEND) for name, cls in _PLOTS.items()}, plots=plots, script=script,
-        resources=_script(), warnings=list(warnings), rejected=list(rejected[:MAX_REJECTED]),
-        n_rejected=len(rejected), preset=fit.to_preset(), origin=_origin(ds, fit, file_sha256),
+        legends={name: theme.legend_markup(cls.LEGEND) for name, cls in _PLOTS.items()}, warnings=list(warnings),
+        rejected=list(rejected[:MAX_REJECTED]), n_rejected=len(rejected), preset=fit.to_preset(),
+        origin=report_page.origin(ds, data),
     )  # fmt: skip
-
-
-def _script() -> str:
-    """Return Bokeh's own script. Its resources name those of Panel too, which only a server has."""
-    return f"<script>{(Path(bokehjs_path()) / 'js' / 'bokeh.min.js').read_text(encoding='utf-8')}</script>"
 
 
 _PLOTS = {"overlay": OverlayPlot, "residuals": ResidualPlot, "qq": QqPlot, "autocorrelation": AutocorrelationPlot}
@@ -76,16 +69,3 @@ def _plots(fit: ResponseFit, ds: xr.Dataset) -> dict:
     for name in ("residuals", "qq", "autocorrelation"):
         made[name].draw(fit)
     return {name: plot.figure for name, plot in made.items()}
-
-
-def _origin(ds: xr.Dataset, fit: ResponseFit, file_sha256: str) -> Mapping[str, str]:
-    """Return what one needs to repeat the fit."""
-    kept = {name: str(ds.attrs[name]) for name in ("ohmscape_version", "python_version", "numpy_version",
-                                                   "torch_version", "seed", "started", "machine")}  # fmt: skip
-    experiment = json.loads(ds.attrs["experiment"])
-    asked = {n: v for n, v in experiment["parameters"].items() if n != "readings" and v not in ("", None)}
-    return {
-        "file": fit.source_name, "SHA-256 of the file": file_sha256 or "not from a file",
-        "SHA-256 of the readings": fit.data_hash, "map to weights": json.dumps(fit.mapping),
-        **{name.replace("_", " "): value for name, value in kept.items()}, "settings": json.dumps(asked),
-    }  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from .errors import refusal
 from .models import ResponseModel, Solution
 from .normalise import Normalised
+from .plain import plain
 from .trace import DIRECTION_NAMES
 from .units import engineering
 
@@ -182,10 +183,8 @@ class FitResult:
         return "\n".join(lines)
 
     def to_dict(self) -> dict:
-        """Return everything but the arrays, fit for JSON; NaN is written as None."""
-        rows = [asdict(estimate) for estimate in self.parameters.values()]
-        for row in rows:
-            row.update({k: None for k, v in row.items() if isinstance(v, float) and math.isnan(v)})
+        """Return everything but the arrays, fit for JSON; NaN and infinity are None."""
+        rows = [plain(asdict(estimate)) for estimate in self.parameters.values()]
         return {
             "model": self.model.stem,
             "parameters": rows,

@@ -16,7 +16,6 @@ from .errors import refusal
 SIEMENS = {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "nS": 1e-9}
 """Conductance units and their size in S."""
 
-CURRENT = "A"
 CURRENTS = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
 """Units of a read current and their size in A; G = I / V."""
 

@@ -12,11 +12,9 @@ from panel.viewable import Viewable, Viewer
 from explorer.labs.lab import Lab
 from explorer.views import address, theme
 from explorer.views.job_words import Runner
-from explorer.views.retention_fit import ARGUMENT as RETENTION
 from explorer.views.retention_fit import RetentionFitView
 from explorer.views.retention_input import RetentionInput
 from explorer.views.retention_use import RetentionUse
-from explorer.views.studio_fit import ARGUMENT as FIT
 from explorer.views.studio_fit import StudioFit
 from explorer.views.studio_input import StudioInput
 from explorer.views.studio_use import StudioUse
@@ -48,9 +46,10 @@ class FitStudio(Lab):
         self.fits.param.watch(self._found, "fit")
         self.fits.param.watch(lambda event: self.data.show(event.new), "restored")
         self.retention.param.watch(lambda event: self.laws.take(event.new), "data")
-        self.laws.param.watch(lambda event: self.noise.take(self.laws.report, event.new), "law")
+        self.laws.param.watch(lambda event: self.noise.take(self.laws.report, event.new, self.laws.dataset), "law")
         self.laws.param.watch(lambda event: self.retention.show(event.new), "restored")
-        self._active = _RETENTION if address.argument(RETENTION) and not address.argument(FIT) else _PULSES
+        named = [address.argument(fits.ARGUMENT) for fits in (StudioFit, RetentionFitView)]
+        self._active = _RETENTION if named[_RETENTION] and not named[_PULSES] else _PULSES
 
     def page(self, problem: str = "", apps: Iterable[str] = ()) -> Viewable:
         """Return the served page, as of every lab; follows again the jobs that its address names."""

@@ -11,7 +11,6 @@ from panel.viewable import Viewable, Viewer
 
 from engine.errors import OhmscapeError
 from explorer.fitting.ramps import usable_ramps
-from explorer.fitting.units import ALLOWED, CURRENT
 from explorer.labs.state import DeviceState
 from explorer.views import theme
 from explorer.views.fit_section import FitSection
@@ -19,12 +18,11 @@ from explorer.views.live import InOrder
 from explorer.views.mapping import Mapping
 from explorer.views.measured_files import EXAMPLE_NAME, FileSet, NotOneMeasurement, accepted, example_csv
 from explorer.views.measured_plot import MeasuredPlot
-from explorer.views.number_box import NumberBox
+from explorer.views.reading_unit import ReadingUnit
 from explorer.views.upload import Upload
 
 LIMIT_MB = 50
 """Largest sum of files here; the fit studio takes larger ones and shows how far it has read."""
-_AS_TOLD = "as the file says"
 _SUBTITLE = "Pulse responses from the lab: checked, mapped to weights, laid over the model, fitted."
 
 
@@ -47,10 +45,9 @@ class MeasuredPanel(Viewer):
         self.problem = theme.error_box(visible=False)
         self.replace = theme.button("Show only the new file", visible=False)
         self._rejected: tuple[str, bytes] | None = None
-        self.unit = theme.select("Unit in the file", options=[_AS_TOLD, *ALLOWED], value=_AS_TOLD, width=170,
-                                 sizing_mode=None, margin=0)  # fmt: skip
-        self.voltage = NumberBox("Read voltage", 0.1, unit="V", doc="Turns a current into a conductance: G = I / V.",
-                                 width=140, sizing_mode=None)  # fmt: skip
+        self.reading_unit = ReadingUnit(self._read_again, label="Unit in the file", width=170, sizing_mode=None,
+                                        margin=0, voltage={"width": 140, "sizing_mode": None})  # fmt: skip
+        self.unit, self.voltage = self.reading_unit.unit, self.reading_unit.voltage
         self.simulate = theme.button("")
         self.clear = theme.button("Remove all", icon="delete")
         self.names, self.summary, self.warnings = (
@@ -92,8 +89,6 @@ class MeasuredPanel(Viewer):
         self.simulate.on_click(lambda _: self.state.param.update(n_pulses=self._pulses()))
         self.state.param.watch(self._offer_pulses, "n_pulses")
         self.replace.on_click(lambda _: self._replace())
-        self.unit.param.watch(self._read_again, "value")
-        self.voltage.param.watch(self._read_again, "value")
         self.mapping.param.watch(self._mapped, "normalised")
         self.fits.param.watch(lambda event: self.plot.fit(event.new), "result")
         self.mapping.param.watch(lambda event: theme.say_error(self.map_problem, event.new), "problem")
@@ -119,7 +114,6 @@ class MeasuredPanel(Viewer):
         """Show what was read."""
         self._quiet()
         self.files = files
-        self.voltage.box.visible = self.unit.value == CURRENT
         if files.measured is None:
             self.shown.objects = [self.hint]
             self.fits.take(None)
@@ -167,11 +161,9 @@ class MeasuredPanel(Viewer):
         name, content = self._rejected
         self._change(lambda files: files.only(name, content))
 
-    def _read_again(self, *events) -> None:
-        unit = None if self.unit.value == _AS_TOLD else self.unit.value
-        self.voltage.box.visible = unit == CURRENT
-        volts = float(self.voltage.value) if unit == CURRENT else None
-        self._change(lambda files: files.read_as(unit, volts))
+    def _read_again(self) -> None:
+        told = self.reading_unit.told
+        self._change(lambda files: files.read_as(*told))
 
     def _map_to_device(self) -> None:
         theme.say_error(self.map_problem, self.mapping.set_range(self.state.device))

@@ -13,13 +13,14 @@ from bokeh.models.annotations import Span
 from bokeh.models.formatters import LogTickFormatter
 from panel.viewable import Viewable
 
+from explorer.fitting.retention.report import NORMAL_95
 from explorer.views import theme
 from explorer.views.framed_plot import put
 
 MAX_CURVES = len(theme.SERIES)
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle")
-_ALL = -1
-_SIGMA = 1.959964
+EVERY = -1
+"""Choice of some levels over the range, rather than of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class PredictionPlot:
     """Spread at the last time (or the lowest temperature) by level: measured, and predicted from the rest."""
 
     LEGEND = [("measured, 95 %", theme.MEASURED, "dot"), ("predicted", theme.MODEL, "line"),
-              ("± 15 % of the prediction", theme.MODEL, "band")]  # fmt: skip
+              ("± 15 %", theme.MODEL, "band")]  # fmt: skip
 
     def __init__(self, height: int = 280):
         self.measured = ColumnDataSource({n: [] for n in ("x", "y", "low", "high")})
@@ -95,13 +96,13 @@ class PredictionPlot:
         self.figure.segment("x", "low", "x", "high", source=self.measured, line_color=theme.MEASURED, line_width=1.5)
         self.figure.scatter("x", "y", source=self.measured, size=7, fill_color=theme.MEASURED, line_color=None)
         self.pane = theme.plot_pane(self.figure)
-        legend = theme.html(theme.legend_markup(self.LEGEND), margin=(4, 0, 0, 0))
-        self.view: Viewable = pn.Column(legend, self.pane, sizing_mode="stretch_width", margin=0)
+        self.legend = theme.html(theme.legend_markup(self.LEGEND), margin=(4, 0, 0, 0))
+        self.view: Viewable = pn.Column(self.legend, self.pane, sizing_mode="stretch_width", margin=0)
 
     def draw(self, g_us: np.ndarray, measured: np.ndarray, error: np.ndarray, predicted: np.ndarray) -> None:
         """Show values by level, all (level,) uS."""
         order = np.argsort(g_us)
-        put(self.measured, _ends(g_us[order], measured[order], _SIGMA * error[order]))
+        put(self.measured, _ends(g_us[order], measured[order], NORMAL_95 * error[order]))
         put(self.predicted, _ends(g_us[order], predicted[order], 0.15 * predicted[order]))
 
 
@@ -109,12 +110,13 @@ class ResidualPlot:
     """Measured less fitted over the standard error, by level; what lies outside the lines the law misses."""
 
     LEGEND = [("spread", theme.MODEL, "dot"), ("mean", theme.NOMINAL, "dot")]
+    LIMITS = ("95 %", theme.NEUTRAL, "dashed")
 
     def __init__(self, height: int = 280):
         self.source = ColumnDataSource({"x": [], "y": [], "color": []})
         self.figure = theme.figure(("First reading", "µS"), ("Residual", "σ"), height=height)
         self.figure.scatter("x", "y", source=self.source, size=5, fill_color="color", line_color=None, fill_alpha=0.7)
-        for at, dash in ((0, "solid"), (-_SIGMA, "dashed"), (_SIGMA, "dashed")):
+        for at, dash in ((0, "solid"), (-NORMAL_95, "dashed"), (NORMAL_95, "dashed")):
             self.figure.add_layout(Span(dimension="width", location=at, line_color=theme.NEUTRAL, line_dash=dash))
         self.pane = theme.plot_pane(self.figure)
         self.legend = theme.html(margin=(4, 0, 0, 0))
@@ -123,7 +125,7 @@ class ResidualPlot:
     def draw(self, g_us: np.ndarray, spread: np.ndarray, mean: np.ndarray | None = None) -> None:
         """Show residuals, (level, time) or (level, temperature)."""
         parts = [(spread, theme.MODEL)] + ([(mean, theme.NOMINAL)] if mean is not None else [])
-        self.legend.object = theme.legend_markup(self.LEGEND[: len(parts)])
+        self.legend.object = theme.legend_markup([*self.LEGEND[: len(parts)], self.LIMITS])
         x = np.concatenate([np.repeat(g_us, part.shape[1]) for part, _ in parts])
         y = np.concatenate([part.ravel() for part, _ in parts])
         color = np.concatenate([np.full(part.size, c, dtype=object) for part, c in parts])
@@ -134,13 +136,13 @@ class ResidualPlot:
 def levels_offered(ds: xr.Dataset) -> dict[str, int]:
     """Return words to number of the levels that can be looked at alone; the first entry is a choice of all."""
     g = ds["level_start"].values
-    return {"five over the range": _ALL} | {f"{v:.4g} µS": k for k, v in enumerate(g)}
+    return {"five over the range": EVERY} | {f"{v:.4g} µS": k for k, v in enumerate(g)}
 
 
 def chosen_levels(ds: xr.Dataset, chosen: int) -> list[int]:
     """Return the levels to draw."""
     n = ds.sizes["level"]
-    if chosen != _ALL and 0 <= chosen < n:
+    if chosen != EVERY and 0 <= chosen < n:
         return [chosen]
     return np.unique(np.linspace(0, n - 1, min(MAX_CURVES, n)).round().astype(int)).tolist()
 
@@ -151,7 +153,7 @@ def curves_over(ds: xr.Dataset, name: str, levels: list[int], along: str, law: s
     return [
         Curve(
             f"{float(ds['level_start'][k]):.3g} µS", ds[along].values, ds[name].values[k],
-            _SIGMA * ds[f"{name}_se"].values[k], ds[f"curve_{along}"].values, one[f"{name}_fit"].values[k],
+            NORMAL_95 * ds[f"{name}_se"].values[k], ds[f"curve_{along}"].values, one[f"{name}_fit"].values[k],
             one[f"{name}_error"].values[k],
         )
         for k in levels

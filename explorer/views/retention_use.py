@@ -9,11 +9,13 @@ from html import escape
 from pathlib import PurePath
 
 import panel as pn
+import xarray as xr
 from panel.viewable import Viewable, Viewer
 
 from engine.errors import OhmscapeError, ParameterError, say
 from engine.inference import noise
 from engine.inference.noise import NoiseModel
+from explorer import retention_report
 from explorer.experiments.scenario import Scenario
 from explorer.fitting.retention import noise_file
 from explorer.fitting.retention.bake import KELVIN, factor
@@ -23,7 +25,7 @@ from explorer.labs.drift_state import DriftState
 from explorer.views import theme
 from explorer.views.number_box import NumberBox
 
-FILE_NAME, RESULT_NAME = "noise_model.toml", "retention_fit.json"
+FILE_NAME, REPORT_NAME, RESULT_NAME = "noise_model.toml", "retention_report.html", "retention_fit.json"
 _SUBTITLE = "The law as a noise model: in a file, and where networks are followed over time"
 
 
@@ -34,7 +36,9 @@ class RetentionUse(Viewer):
         super().__init__()
         self._report: Report | None = None
         self._law: Law | None = None
+        self._dataset: xr.Dataset | None = None
         self.file = theme.download("Noise model (TOML)", FILE_NAME, self._file)
+        self.page = theme.download("Report (HTML)", REPORT_NAME, self._page)
         self.result = theme.download("Result (JSON)", RESULT_NAME, self._result)
         self.lab, self.problem = theme.html(sizing_mode=None), theme.error_box(visible=False)
         self.told = theme.info_box(visible=False)
@@ -45,7 +49,7 @@ class RetentionUse(Viewer):
         for box in (self.reference, self.temperature):
             box.param.watch(lambda _: self._scale(), "value")
         self.hot = theme.row(self.reference, self.temperature, self.factor, margin=(10, 0, 0, 0))
-        files = theme.row(self.file, self.result, self.lab, margin=(4, 0, 6, 0))
+        files = theme.row(self.file, self.page, self.result, self.lab, margin=(10, 0, 6, 0))
         self.view: Viewable = theme.card(
             "Use", pn.Column(files, self.problem, self.told, self.hot, sizing_mode="stretch_width", margin=0),
             subtitle=_SUBTITLE, visible=False,
@@ -54,9 +58,9 @@ class RetentionUse(Viewer):
     def __panel__(self) -> Viewable:
         return self.view
 
-    def take(self, report: Report | None, law: Law | None) -> None:
-        """Use this law of a report from now on."""
-        self._report, self._law = report, law
+    def take(self, report: Report | None, law: Law | None, ds: xr.Dataset | None = None) -> None:
+        """Use this law of a report from now on; ``ds`` holds its curves."""
+        self._report, self._law, self._dataset = report, law, ds
         self.view.visible = report is not None
         if report is None or law is None:
             return
@@ -85,6 +89,9 @@ class RetentionUse(Viewer):
 
     def _file(self) -> io.BytesIO:
         return io.BytesIO(noise_file.write(self._report, self._law.stem).encode())
+
+    def _page(self) -> io.BytesIO:
+        return io.BytesIO(retention_report.html(self._dataset, self._law.stem).encode())
 
     def _result(self) -> io.BytesIO:
         return io.BytesIO(json.dumps(self._report.to_dict(), indent=2, allow_nan=False).encode())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from explorer.fitting import Measured, MeasuredDataError, read_columns, read_measured
 from explorer.fitting.roles import guess
-from explorer.fitting.units import split_name
 
 PREVIEW_ROWS = 6
 
@@ -40,8 +39,8 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Preview:
-    """The file as it stands there, and what was read of it.
+class FilePreview:
+    """The file as it stands there.
 
     Attributes
     ----------
@@ -52,9 +51,6 @@ class Preview:
         The first rows.
     roles : dict of str to int
         Column of each role, as guessed or told, from 1.
-    unit : str
-        Unit that the file names, blank if it names none.
-    measured : Measured or None
     problem : str
         Why it could not be read as asked; the preview is shown all the same.
     """
@@ -63,9 +59,14 @@ class Preview:
     labels: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     roles: dict[str, int] = field(default_factory=dict)
-    unit: str = ""
-    measured: Measured | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Preview(FilePreview):
+    """The same with the pulse responses that were read of it, or None."""
+
+    measured: Measured | None = None
 
 
 class Reader:
@@ -104,8 +105,7 @@ def _preview(asked: Asked) -> Preview:
     labels = [str(table.label(j)) for j in range(table.n_columns)]
     rows = [[column[i] for column in table.columns] for i in range(min(PREVIEW_ROWS, table.rows.size))]
     roles = asked.columns or {role: j + 1 for role, j in guess(table).items()}
-    named = [unit for label in labels if (unit := split_name(label)[1])]
-    return Preview(asked, labels, rows, roles, str(table.said.get("unit", named[0] if named else "")))
+    return Preview(asked, labels, rows, roles)
 
 
 def _measured(asked: Asked, told: Callable[[float], None]) -> Measured:

@@ -109,7 +109,7 @@ class StudioUse(Viewer):
         self.box.submit(experiment, f"train on draws from {self._fit.title}")
 
     def _layout(self) -> Viewable:
-        files = theme.row(self.preset, self.report, self.code, self.lab, margin=(4, 0, 10, 0))
+        files = theme.row(self.preset, self.report, self.code, self.lab, margin=(10, 0, 10, 0))
         knobs = theme.row(self.draws, self.chips, self.epochs, self.train, margin=(12, 0, 4, 0))
         return pn.Column(
             files, self.problem, theme.heading("Does a network learn with it?"), knobs, self.box, self.numbers,

@@ -162,11 +162,11 @@ def list_markup(lines: Iterable[str]) -> str:
     return f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
-def table_markup(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:
-    """Return the HTML of a small table; columns are ``(heading, explanation)``, the first one names the row."""
+def table_markup(columns: list[tuple[str, str]], rows: list[list[str]], look: str = "") -> str:
+    """Return a small table; columns are ``(heading, explanation)``; ``look`` is ``words`` if the last one is text."""
     head = "".join(f'<th scope="col" title="{escape(tip, quote=True)}">{escape(name)}</th>' for name, tip in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll {look}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def error_box(message: str = "", title: str = "", **layout: Any) -> pn.pane.HTML:

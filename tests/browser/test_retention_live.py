@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from lab_page import WAIT_MS, LabPage
 from playwright.sync_api import Locator, expect
@@ -61,6 +64,9 @@ def test_whole_path_from_file_to_drift_lab_and_back_by_its_address(retention, tm
     text = download.value.path().read_text()
     assert isinstance(noise_file.read(text), LogTimeRelaxation)
     assert "generated.csv" in text
+    with retention.page.expect_download() as download:
+        retention.page.get_by_text("Report (HTML)").locator("visible=true").click()
+    assert "fitted to generated.csv</h1>" in download.value.path().read_text()
     retention.open(retention.page.url)  # the address names the job, and so the tab
     retention.page.get_by_text("Verdict.").locator("visible=true").wait_for()
     retention.sees("1200 devices at 8 levels, read at 6 times")
@@ -69,6 +75,40 @@ def test_whole_path_from_file_to_drift_lab_and_back_by_its_address(retention, tm
     retention.sees("Relaxation over log time, measured")
     expect(retention.box("Name of the scenario")).to_have_value("generated", timeout=WAIT_MS)
     retention.wait_for_points("Accuracy (%)", 5)  # 0, 1 s, 1 min, 1 h, 1 d; nothing is said of later times
+
+
+@contextmanager
+def held_up(server: psutil.Process) -> Iterator[None]:
+    """Stop the worker processes of a server for a while, so that a job waits however quick it is."""
+    workers = [p for p in server.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.suspend()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.resume()
+
+
+def test_fit_is_cancelled_by_a_click_and_done_again(retention, served_apps):
+    retention.shown("Try with an example").click()
+    retention.fit()  # from here on there are worker processes
+    retention.sees("Finished", exact=True)
+    with held_up(psutil.Process(served_apps.process.pid)):
+        retention.shown("Fit").click()
+        retention.sees("Waiting", exact=True)
+        retention.shown("Cancel").click()
+        retention.sees("Cancelled", exact=True)
+        expect(retention.shown("Cancel")).to_have_count(0, timeout=WAIT_MS)
+    retention.sees("1200 devices at 8 levels, read at 6 times")  # the data stay, and so does the result before
+    retention.sees("Verdict.")
+    expect(retention.page.locator(".box.error:visible")).to_have_count(0, timeout=WAIT_MS)
+    retention.page.get_by_role("combobox", name="Law", exact=True).click()
+    retention.page.get_by_role("listbox").get_by_text("power law (PCM)").click()
+    retention.fit()
+    retention.sees("Finished", exact=True)
+    retention.sees("mu_offset")  # of the law that was fitted alone
 
 
 def spoilt(tmp_path: Path) -> dict[str, Path]:

@@ -38,7 +38,8 @@ ORDER = [
     # parameters only: what a view is given
     ("explorer.labs.history", "explorer.labs.link", "explorer.labs.state", "explorer.labs.tile_state",
      "explorer.labs.drift_state"),
-    ("explorer.views", "explorer.figures", "explorer.fit_report", "explorer.serving"),
+    ("explorer.views", "explorer.figures", "explorer.report_page", "explorer.fit_report", "explorer.retention_report",
+     "explorer.serving"),
     ("explorer.labs",),
     ("explorer", "explorer.diagnosis"),
     ("explorer.cli",),

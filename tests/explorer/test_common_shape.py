@@ -62,6 +62,12 @@ def test_widened_is_the_parameter_of_the_larger_error(value, signed):
     assert (found.stderr, found.low, found.high) == pytest.approx((both.stderr, both.low, both.high), rel=1e-12)
 
 
+def test_widened_of_a_much_larger_error_has_ends_that_are_numbers():
+    found = widened(parameter("dw_min", 0.2, 0.1, "w", "step", signed=False), 1e5)
+    assert 0 < found.low < 1e-100
+    assert 1e100 < found.high < np.inf
+
+
 def test_widened_says_when_the_number_is_not_determined_any_more():
     p = parameter("dw_min", 1.0, 0.2, "w", "", signed=False)
     assert p.determined

@@ -9,6 +9,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from kept_jobs import KeptJobs
 
 from engine import presets
 from engine.errors import ParameterError
@@ -26,20 +27,6 @@ UP = 1 - np.exp(-np.arange(1, 41) / 15)
 DIRECTION = np.repeat([1, -1], 40)
 
 
-class Runner:
-    """Keeps what was submitted; a test runs it itself."""
-
-    def __init__(self):
-        self.submitted = []
-
-    def submit(self, experiment, *, label="", owner=None):
-        self.submitted.append(experiment)
-        raise ParameterError("job: is not run here (allowed: a test). Run it yourself.")
-
-    def jobs(self, owner=None):
-        return []
-
-
 def readings(bad: int | None = None) -> bytes:
     """Return a long file of one device, 40 up and 40 down pulses, seed 0; one row may be bad."""
     rng = np.random.default_rng(0)
@@ -52,7 +39,7 @@ def readings(bad: int | None = None) -> bytes:
 
 @pytest.fixture
 def studio() -> FitStudio:
-    return FitStudio(runner=Runner())
+    return FitStudio(runner=KeptJobs())
 
 
 @pytest.fixture(scope="module")

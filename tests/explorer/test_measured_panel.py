@@ -159,6 +159,12 @@ def test_current_becomes_a_conductance_with_the_read_voltage(panel):
     assert panel.files.measured.summary().low == pytest.approx(1e-4 / 0.2, rel=1e-6)
     panel.voltage.box.value = "0"
     assert "read_voltage_v" in panel.problem.object
+    panel.voltage.box.value = "0.1"
+    panel.unit.value = "uA"  # a smaller unit of current needs the voltage too
+    assert panel.voltage.box.visible
+    assert panel.files.measured.summary().low == pytest.approx(1e-10 / 0.1, rel=1e-6)
+    panel.unit.value = "uS"
+    assert not panel.voltage.box.visible
 
 
 def test_model_can_be_given_as_many_pulses_as_were_measured(panel, state):

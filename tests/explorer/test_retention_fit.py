@@ -189,6 +189,7 @@ def test_measured_relaxation_diffuses_in_log_time_and_is_predicted(measured_data
     good = np.abs(prediction.error[prediction.middle]) <= 0.15
     assert good.sum() >= 13  # of 15; levels 9 and 23 are not, and the note says so
     assert "it is not at level 9 (+19%), 23 (-15%)" in prediction.note
+    assert predict_last(data, "power_law").note.endswith("12 (+79%) and 11 more")
 
 
 def test_measured_bake_and_read_noise_are_fitted_with_their_reservations(measured_data):

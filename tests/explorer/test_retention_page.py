@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from kept_jobs import KeptJobs
 
 from engine.errors import ParameterError
 from engine.inference import noise
 from engine.inference.noise.log_time_relaxation import LogTimeRelaxation
+from explorer import retention_report
 from explorer.cli import main
 from explorer.experiments.base import Cancelled
 from explorer.experiments.fit_retention import FitRetention
@@ -26,20 +29,6 @@ from explorer.fitting.retention.report import Report, curve_error
 from explorer.labs import link
 from explorer.labs.drift_state import DriftState
 from explorer.labs.fit_studio import FitStudio
-
-
-class Runner:
-    """Keeps what was submitted; a test runs it itself."""
-
-    def __init__(self):
-        self.submitted = []
-
-    def submit(self, experiment, *, label="", owner=None):
-        self.submitted.append(experiment)
-        raise ParameterError("job: is not run here (allowed: a test). Run it yourself.")
-
-    def jobs(self, owner=None):
-        return []
 
 
 def baked(n: int = 400, temperatures: tuple[float, ...] = (25.0, 85.0, 150.0)) -> Bake:
@@ -59,7 +48,7 @@ def fitted():
 
 @pytest.fixture
 def studio() -> FitStudio:
-    return FitStudio(runner=Runner())
+    return FitStudio(runner=KeptJobs())
 
 
 # ------------------------------------------------------------------------------------------------------- reading
@@ -236,7 +225,7 @@ def test_page_reads_fits_and_opens_the_drift_lab(studio, fitted):
     studio.laws._done(fitted[1], fitted[0])
     assert studio.noise.view.visible
     assert "tau" in studio.laws.parameters.object
-    assert len(studio.laws.residuals.source.data["x"]) == 80  # 8 levels, 5 times, mean and spread
+    assert len(studio.laws.figures.residuals.source.data["x"]) == 80  # 8 levels, 5 times, mean and spread
     assert noise_file.read(studio.noise._file().getvalue().decode()).times[-1] == 1e5
     text = re.search(r'state=([\w.\-]+)"', studio.noise.lab.object).group(1)
     state = DriftState()
@@ -253,8 +242,17 @@ def test_page_of_another_law_shows_and_saves_that_one(studio, fitted):
     assert "mu_offset" in studio.laws.parameters.object
     assert b'noise = "pcm"' in studio.noise._file().getvalue()
     studio.laws.levels.value = 3
-    assert len(studio.laws.spread.points[0].data["x"]) == 5
-    assert len(studio.laws.spread.points[1].data["x"]) == 0
+    assert len(studio.laws.figures.spread.points[0].data["x"]) == 5
+    assert len(studio.laws.figures.spread.points[1].data["x"]) == 0
+
+
+def test_page_of_a_single_level_takes_a_result_without_the_law_on_show(studio, fitted):
+    studio.laws._done(fitted[1], fitted[0])
+    studio.laws.levels.value = 3
+    other = FitRetention(readings=pack(example()), law="power_law")
+    studio.laws._done(other.run(), other)
+    assert studio.laws.law.stem == "power_law"
+    assert len(studio.laws.figures.spread.points[1].data["x"]) == 5  # five levels again
 
 
 def test_page_marks_a_result_of_other_readings_and_says_what_is_wrong(studio, fitted):
@@ -278,13 +276,62 @@ def test_page_of_a_bake_gives_the_factor_of_hotter_chips(studio):
     assert list(studio.laws.model.options.values()) == [ARRHENIUS]
 
 
+# ------------------------------------------------------------------------------------------------------- report
+
+
+def markup(page: str) -> str:
+    """Return a page without its scripts: Bokeh's own text names addresses."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_report_needs_nothing_from_outside_and_holds_what_was_found(fitted):
+    page = retention_report.html(fitted[1])
+    assert "<script src" not in page
+    assert not re.findall(r'(?:src|href)="', markup(page))
+    report = FitRetention.report_of(fitted[1])
+    for word in (report.verdict, "Diffusion in log time, fitted to", "power law (PCM)", "95 % interval", "tau",
+                 "SHA-256", "torch version", "Mean change", "Residuals by level", "predicted from the earlier ones",
+                 "log_time_relaxation"):  # fmt: skip
+        assert word in page, word
+    assert "read_voltage_v" not in page  # the readings are conductances by now
+
+
+def test_report_escapes_the_name_of_the_file():
+    named = replace(example(), source="<img src=x>.csv")
+    page = markup(retention_report.html(FitRetention(readings=pack(named), law="power_law").run()))
+    assert "<img" not in page
+    assert "&lt;img src=x&gt;.csv" in page
+
+
+def test_report_of_bake_and_read_noise_has_their_plots_and_no_noise_model():
+    page = markup(retention_report.html(FitRetention(readings=pack(baked())).run()))
+    assert "Measured and fitted over temperature" in page
+    assert "No noise model" in page
+    rng = np.random.default_rng(7)
+    series = TimeSeries(50 + 0.1 * rng.standard_normal((3, 4096)), 100.0, "series")
+    page = markup(retention_report.html(FitRetention(readings=pack(series)).run()))
+    assert "Spectra and fitted powers" in page
+    assert "Residuals" not in page
+    assert page.count(" µS</span>") == 3  # a device each in the legend
+
+
+def test_page_saves_the_report_of_the_law_on_show(studio, fitted):
+    studio.laws._done(fitted[1], fitted[0])
+    studio.laws.chosen.value = "power_law"
+    assert "<h1>Power law (PCM), fitted to" in studio.noise._page().getvalue().decode()
+
+
+# ------------------------------------------------------------------------------------------------------ command
+
+
 def test_command_writes_a_noise_model_that_drift_takes(tmp_path, capsys):
-    file, model, result = (tmp_path / n for n in ("r.csv", "n.toml", "r.json"))
+    file, model, result, page = (tmp_path / n for n in ("r.csv", "n.toml", "r.json", "r.html"))
     file.write_text(as_csv(example()))
-    arguments = ["retention", str(file), "--law", "log_time_diffusion", "--noise", str(model), "--json", str(result)]
+    arguments = ["retention", str(file), "--law", "log_time_diffusion", "--noise", str(model), "--json", str(result),
+                 "--report", str(page)]  # fmt: skip
     assert main(arguments) == 0
     told = json.loads(result.read_text())
-    assert told["result"]["sha256"]
+    assert told["result"]["sha256"] in page.read_text()
     assert math.isclose(told["result"]["laws"][0]["parameters"][4]["value"], 0.0083, rel_tol=0.05)
     assert "readings" not in told["experiment"]["parameters"]
     assert "tau = " in capsys.readouterr().out

@@ -2,7 +2,8 @@
 """Fit what time does to programmed devices: relaxation and drift, bakes at several temperatures, read noise.
 
 FILE is an archive (npz, HDF5) or a table of docs/measured_data.md, section Retention. --noise writes the law as the
-noise model that ``ohmscape drift --noise FILE`` and the drift lab take.
+noise model that ``ohmscape drift --noise FILE`` and the drift lab take, --report a page of HTML that needs nothing
+else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from explorer.cli import output
 
-SUMMARY = "fit relaxation, drift, bakes or read noise of measured devices (noise model, JSON)"
+SUMMARY = "fit relaxation, drift, bakes or read noise of measured devices (HTML report, noise model, JSON)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-voltage", type=float, metavar="V", help="turns currents into conductances")
     columns = f"which column or array means what; ROLE is one of {', '.join(ROLES)}; may be repeated"
     parser.add_argument("--column", action="append", default=[], metavar="ROLE=NAME", help=columns)
+    parser.add_argument("--report", metavar="FILE", help="write the report as HTML")
     parser.add_argument("--noise", metavar="FILE", help="write the noise model as TOML")
 
 
@@ -46,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
         )  # fmt: skip
         ds = FitRetention(readings=pack(data), law=options.law, seed=options.seed).run(bar)
     report = FitRetention.report_of(ds)
+    if options.report:
+        from explorer import retention_report
+
+        output.write_bytes(Path(options.report), retention_report.html(ds).encode())
     if options.noise:
         output.write_bytes(Path(options.noise), noise_file.write(report).encode())
     provenance = output.provenance(ds)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy.stats import t as student
 
+from ..plain import number, plain
+
 LEVEL = 0.95
 """Probability with which an interval holds the true value."""
 
@@ -17,6 +19,9 @@ VAGUE = 1 / 3
 
 VAGUE_SHAPE = 0.5
 """The same for numbers around 0 (asymmetry, curvature): this, where the share of them is less."""
+
+FARTHEST = 300.0
+"""Logarithm of the largest factor between an estimate and an end of its interval; more is no number any longer."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,13 @@ class Parameter:
 
     def to_dict(self) -> dict:
         """Return the fields, fit for JSON; NaN and infinity are None."""
-        row = asdict(self)
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        return plain(asdict(self))
 
     @classmethod
     def from_dict(cls, row: dict) -> Parameter:
         """Return the parameter of `to_dict`."""
         numbers = ("value", "stderr", "low", "high")
-        return cls(**{k: math.nan if k in numbers and v is None else v for k, v in row.items()})
+        return cls(**{k: number(v) if k in numbers else v for k, v in row.items()})
 
 
 SIGNED = ("up_down", "gamma_", "A_", "pow_up_down", "range_", "piecewise_", "mean_")
@@ -108,7 +112,7 @@ def parameter(
     if signed or value == 0:
         low, high = value - reach, value + reach
     else:
-        factor = math.exp(min(reach / abs(value), 300.0))
+        factor = math.exp(min(reach / abs(value), FARTHEST))
         low, high = sorted((value / factor, value * factor))
     made = Parameter(name, value, stderr, low, high, unit, meaning, "", not signed)
     note = _vague(made, signed)
@@ -122,12 +126,16 @@ def widened(p: Parameter, error: float) -> Parameter:
     stderr = math.hypot(p.stderr, error)
     share = stderr / p.stderr
     if p.logarithmic:
-        low, high = (p.value * min(end / p.value, 1e130) ** share for end in (p.low, p.high))
+        low, high = (p.value * _power(end / p.value, share) for end in (p.low, p.high))
     else:
         low, high = (p.value + share * (end - p.value) for end in (p.low, p.high))
     made = replace(p, stderr=stderr, low=low, high=high)
     note = _vague(made, not p.logarithmic)
     return replace(made, note=p.note or note, determined=p.determined and not note)
+
+
+def _power(factor: float, share: float) -> float:
+    return math.exp(max(-FARTHEST, min(share * math.log(max(factor, math.exp(-FARTHEST))), FARTHEST)))
 
 
 def _vague(p: Parameter, signed: bool) -> str:

@@ -15,6 +15,7 @@ from engine.devices import Device
 from engine.errors import ParameterError
 
 from ..errors import refusal
+from ..plain import plain
 from .corrupt import Corrupt
 from .parameters import Parameter
 from .residuals import Residuals
@@ -221,13 +222,13 @@ class ResponseFit:
 
     def to_dict(self) -> dict:
         """Return everything, fit for JSON; NaN and infinity are None."""
-        plain = {k: v for k, v in vars(self).items()}
-        plain["parameters"] = [p.to_dict() for p in self.parameters.values()]
-        plain["devices"] = [asdict(d) for d in self.devices]
-        plain["corrupt"] = [asdict(c) for c in self.corrupt]
-        plain["residuals"] = self.residuals.to_dict()
-        plain["held_out"] = asdict(self.held_out) if self.held_out else None
-        return {"schema": SCHEMA, **_finite(plain)}
+        written = {k: v for k, v in vars(self).items()}
+        written["parameters"] = [p.to_dict() for p in self.parameters.values()]
+        written["devices"] = [asdict(d) for d in self.devices]
+        written["corrupt"] = [asdict(c) for c in self.corrupt]
+        written["residuals"] = self.residuals.to_dict()
+        written["held_out"] = asdict(self.held_out) if self.held_out else None
+        return {"schema": SCHEMA, **plain(written)}
 
     @classmethod
     def from_dict(cls, data: Mapping) -> ResponseFit:
@@ -269,14 +270,3 @@ class ResponseFit:
         from .simulate import simulated
 
         return simulated(self, n_devices, seed, posterior=posterior)
-
-
-def _finite(value):
-    """Return plain data with what JSON cannot hold written as None."""
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

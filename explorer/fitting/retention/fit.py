@@ -18,6 +18,9 @@ from .models import RetentionLaw, all_laws
 from .moments import Moments, moments
 from .walk import persistent_share, tail_df
 
+MAX_TOLD = 4
+"""Levels that a note names; more are counted."""
+
 GOOD_SHARE = 0.15
 """Relative error up to which a predicted spread counts as right (issue 7)."""
 
@@ -220,8 +223,9 @@ def _judged(predicted, measured, level, middle, t_s: float) -> str:
     text += f" at {right} of {int(middle.sum())} middle levels (median error {np.median(error[middle]):+.1%})"
     if not wrong.any():
         return text
-    told = ", ".join(f"{int(v)} ({e:+.0%})" for v, e in zip(level[wrong], error[wrong], strict=True))
-    return f"{text}; it is not at level {told}"
+    told = [f"{int(v)} ({e:+.0%})" for v, e in zip(level[wrong], error[wrong], strict=True)]
+    more = f" and {len(told) - MAX_TOLD} more" if len(told) > MAX_TOLD else ""
+    return f"{text}; it is not at level {', '.join(told[:MAX_TOLD])}{more}"
 
 
 def _notes(candidates, persistent, tail, found: Moments) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any
 import lmfit
 import numpy as np
 
+from ..plain import number, plain
+
 NORMAL_95 = 1.959964
 
 
@@ -102,7 +104,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, JSON-ready; numbers that are not finite are None."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> Report:
@@ -110,8 +112,8 @@ class Report:
         values = dict(written)
         values["laws"] = tuple(_law(one) for one in values["laws"])
         values["notes"] = tuple(values["notes"])
-        values["lowest_c"] = _number(values.get("lowest_c"))
-        values["devices"] = tuple(tuple(map(_number, row)) for row in values["devices"])
+        values["lowest_c"] = number(values.get("lowest_c"))
+        values["devices"] = tuple(tuple(map(number, row)) for row in values["devices"])
         return cls(**values)
 
     def text(self) -> str:
@@ -134,23 +136,9 @@ def _law(written: Mapping[str, Any]) -> Law:
     values = dict(written)
     texts = ("name", "unit", "meaning")
     values["parameters"] = tuple(
-        Estimate(**{n: v if n in texts else _number(v) for n, v in p.items()}) for p in values["parameters"]
+        Estimate(**{n: v if n in texts else number(v) for n, v in p.items()}) for p in values["parameters"]
     )
-    return Law(**values | {n: _number(values[n]) for n in ("aic", "reduced_chi_square")})
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {n: _plain(v) for n, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return Law(**values | {n: number(values[n]) for n in ("aic", "reduced_chi_square")})
 
 
 def estimates(result: lmfit.minimizer.MinimizerResult, units: Mapping[str, str],
