@@ -31,6 +31,20 @@ struct ChipPart {
   i64 chip, first, count;
 };
 
+// The buffers of a thread, and the chip whose matrices lie in them.
+struct ThreadScratch {
+  MvmScratch buffers;
+  std::unique_ptr<float[]> rows;  // patches and their outputs
+  i64 chip = -1;
+
+  // Whether the chip's matrices lie here; from now on they do, in panels too if there are vectors enough for panels.
+  bool prepared(const ChipPart& at) {
+    const bool there = at.chip == chip;
+    if (!there) chip = at.count >= OHM_NS::kPanelVectors ? at.chip : -1;
+    return there;
+  }
+};
+
 // One tile on several chips: weights (chips, out, in), x (chips, samples, in) or the same for all, y (chips, samples,
 // out). A thread takes some samples of one chip at a time.
 class ChipsProduct {
@@ -46,15 +60,14 @@ class ChipsProduct {
     const i64 parts = (p_.samples + c_.part - 1) / c_.part;
 #pragma omp parallel num_threads(p_.threads)
     {
-      MvmScratch scratch(plan, c_.part);
       const bool folded = !c_.patches.empty();
-      auto rows = uncleared<float>(folded ? c_.part * (p_.in + p_.out) : 0);
+      ThreadScratch scratch{{plan, c_.part}, uncleared<float>(folded ? c_.part * (p_.in + p_.out) : 0)};
 #pragma omp for schedule(dynamic)
       for (i64 item = 0; item < (i64)c_.seeds.size() * parts; ++item) {
         const i64 first = item % parts * c_.part;
         const ChipPart at{item / parts, first, std::min(c_.part, p_.samples - first)};
         if (folded)
-          convolve(ops, folds, scratch, at, rows.get());
+          convolve(ops, folds, scratch, at);
         else
           multiply(ops, folds, scratch, at);
       }
@@ -73,24 +86,24 @@ class ChipsProduct {
 
   const float* factors(i64 chip) const { return c_.factors ? floats(c_.factors) + chip * p_.out : nullptr; }
 
-  void multiply(const TileOps& ops, const ChipOps& others, MvmScratch& scratch, const ChipPart& at) const {
+  void multiply(const TileOps& ops, const ChipOps& others, ThreadScratch& scratch, const ChipPart& at) const {
     Product own = product(at);
     own.x += ((c_.shared_x ? 0 : at.chip * p_.samples) + at.first) * p_.in * sizeof(float);
     own.y += (at.chip * p_.samples + at.first) * p_.out * sizeof(float);
-    ops.mvm(mvm_job(own, scratch, c_.one_hot, at.first));
+    ops.mvm(mvm_job(own, scratch.buffers, {c_.one_hot, at.first}, scratch.prepared(at)));
     others.finish({factors(at.chip), floats(c_.offsets), p_.out, c_.activation}, at.count, mutable_floats(own.y));
   }
 
   // The same for the patches of images (chips, images, ...): outputs are images (chips, images, out, places).
-  void convolve(const TileOps& ops, const ChipOps& folds, MvmScratch& scratch, const ChipPart& at, float* rows) const {
+  void convolve(const TileOps& ops, const ChipOps& folds, ThreadScratch& scratch, const ChipPart& at) const {
     Patches patches = patches_of(c_.patches);
     const i64 places = patches.places(), images = p_.samples / places;
-    float* found = rows + c_.part * p_.in;
+    float *rows = scratch.rows.get(), *found = rows + c_.part * p_.in;
     patches.images = floats(p_.x) + (c_.shared_x ? 0 : at.chip * images * patches.image);
     folds.unfold(patches, at.first, at.count, rows);
     Product own = product(at);
     own.x = reinterpret_cast<Address>(rows), own.y = reinterpret_cast<Address>(found);
-    ops.mvm(mvm_job(own, scratch));
+    ops.mvm(mvm_job(own, scratch.buffers, {}, scratch.prepared(at)));
     float* to = mutable_floats(p_.y) + at.chip * p_.samples * p_.out;
     folds.fold(found, factors(at.chip), floats(c_.offsets), at.first, at.count, p_.out, places, to);
   }

@@ -122,6 +122,7 @@ struct MvmJob {
   int threads;
   bool one_hot;  // vector s of x drives line hot + s alone
   i64 hot;
+  bool prepared;  // the matrices and panels below are those of the weights and the periphery already
   // Scratch; core/mvm_plan.h says how much. n and m are the numbers of inputs and outputs as seen by this product.
   float* blocks;             // (workers, floats of one)
   float* matrices;           // (matrices, out, in)

@@ -114,6 +114,7 @@ inline void draw_lines(Mvm& c) {
 
 template <class Change>
 inline const float* matrix_of(const Mvm& c, float* to, Change change) {
+  if (c.job.prepared) return to;
   share(c.job.out, c.job.threads, [&](i64 row) {
     for (i64 e = row * c.job.in; e < (row + 1) * c.job.in; ++e) to[e] = change(e);
   });
@@ -129,7 +130,7 @@ struct Space {
 inline Matrix laid_out(const Mvm& c, const float* rows, Space& to) {
   if (!c.panels) return {rows, nullptr};
   const Matrix matrix{rows, to.panels};
-  fill_panels(rows, c.job.out, c.job.in, c.job.threads, to.panels);
+  if (!c.job.prepared) fill_panels(rows, c.job.out, c.job.in, c.job.threads, to.panels);
   to.panels += c.plan.panel_floats();
   return matrix;
 }
