@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drift lab: seconds from a knob's move to its quick estimate, in Chromium, idle and during a full run.
 
-    python -m bench.drift_latency [--json FILE]
+    python -m bench.drift_latency [--network NAME] [--every K] [--json FILE]
 
-Every knob of the sidebar is moved once: sliders to another place, switches and lists to another entry. The clock starts
-when the widget's value is set in the page and stops when the page calls its curve an estimate again, no longer stale.
-The drawn means have to be those of the estimate computed here for the new value.
+Every knob of the sidebar, or every Kth, is moved once: sliders to another place, switches and lists to another entry.
+The clock starts when the widget's value is set in the page and stops when the page calls its curve an estimate again,
+no longer stale. The drawn means have to be those of the estimate computed here for the new value.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
@@ -23,15 +24,17 @@ from playwright.sync_api import Page, sync_playwright
 from bench.machine import load, machine
 from bench.slider_latency import START_LIMIT_S, chromium, served
 from explorer.experiments.quick import quick
+from explorer.labs import link
 from explorer.labs.drift_state import DriftState
 from explorer.views.bits_field import resolution
 from explorer.views.fields import Scale
+from explorer.views.takeaway import STATE_ARGUMENT
 
 LIMIT_S = 30
 READS = "400"  # of the full run meanwhile: it lasts longer than all moves, and is cancelled
 _BITS = ("inp_res", "out_res")
-# Chips and reads are the full run's; a network is fine-tuned for the hardware once, which takes longer.
-_LEFT_OUT = ("network", "n_chips", "n_read", "seed", "training")
+# Chips, reads and samples are the full run's; a network is fine-tuned for the hardware once, which takes longer.
+_LEFT_OUT = ("network", "n_chips", "n_read", "samples", "seed", "training")
 
 # Sets a widget and waits until the curve was stale and is an estimate again; returns milliseconds and the means drawn.
 _MOVE = """([label, value]) => new Promise(resolve => {
@@ -65,13 +68,13 @@ _MOVE = """([label, value]) => new Promise(resolve => {
 
 
 @contextlib.contextmanager
-def opened(url: str) -> Iterator[Page]:
+def opened(url: str, network: str) -> Iterator[Page]:
     """Open the drift lab in Chromium with all groups of parameters open."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(chromium.find()), args=list(chromium.FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(START_LIMIT_S * 1000)
-        page.goto(f"{url}drift_lab")
+        page.goto(f"{url}drift_lab?{STATE_ARGUMENT}={quote(link.encode(DriftState(network=network)))}")
         page.get_by_text("quick estimate").first.wait_for(timeout=START_LIMIT_S * 1000)
         yield page
         browser.close()
@@ -97,7 +100,7 @@ def moved(state: DriftState, name: str) -> tuple[object, object] | None:
     if about["kind"] == "choice":
         options = about["objects"].values() if isinstance(about["objects"], dict) else about["objects"]
         for other in options:
-            if other != now and DriftState(**_same(state)).set(**{name: other}):
+            if other != now and _same(state).set(**{name: other}):
                 return other, other
         return None
     if about["kind"] != "number":
@@ -109,18 +112,18 @@ def moved(state: DriftState, name: str) -> tuple[object, object] | None:
         at = scale.start + share * (scale.end - scale.start)
         at = round(at / scale.step) * scale.step
         value = scale.value(at)
-        if value != now and DriftState(**_same(state)).set(**{name: value}):
+        if value != now and _same(state).set(**{name: value}):
             return value, at
     return None
 
 
-def _same(state: DriftState) -> dict:
-    return {"scenarios": [s.copy() for s in state.experiment.scenarios]}
+def _same(state: DriftState) -> DriftState:
+    return DriftState(network=state.experiment.network, scenarios=[s.copy() for s in state.experiment.scenarios])
 
 
-def move(page: Page, name: str) -> float | None:
+def move(page: Page, name: str, network: str) -> float | None:
     """Move one knob and take it back; return the seconds to its estimate after checking it."""
-    state = DriftState()
+    state = DriftState(network=network)
     found = moved(state, name)
     if found is None:
         return None
@@ -137,17 +140,19 @@ def move(page: Page, name: str) -> float | None:
     return told["ms"] / 1000
 
 
-def run(page: Page, name: str) -> dict:
-    """Move every knob once; returns the row."""
+def run(page: Page, name: str, network: str, every: int) -> dict:
+    """Move every knob once, or each of so many; returns the row."""
     seconds = {}
-    for knob in DriftState().drift.fields():
-        if knob not in _LEFT_OUT and (took := move(page, knob)) is not None:
+    knobs = [knob for knob in DriftState(network=network).drift.fields() if knob not in _LEFT_OUT]
+    for knob in knobs[::every]:
+        if (took := move(page, knob, network)) is not None:
             seconds[knob] = took
             print(f"{name}: {knob} {took:.2f} s", file=sys.stderr, flush=True)
     values = list(seconds.values())
     slowest = max(seconds, key=seconds.get)
-    return {"while": name, "median_s": float(np.median(values)), "p95_s": float(np.quantile(values, 0.95)),
-            "max_s": max(values), "slowest": slowest, "knobs": len(values), "seconds": seconds}  # fmt: skip
+    return {"while": name, "network": network,
+            "median_s": float(np.median(values)), "p95_s": float(np.quantile(values, 0.95)), "max_s": max(values),
+            "slowest": slowest, "knobs": len(values), "seconds": seconds}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -169,11 +174,14 @@ def main() -> None:
     """Time both cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="also write the result there")
+    parser.add_argument("--network", default="mlp-digits", help="name in the gallery")
+    parser.add_argument("--every", type=int, default=1, help="move one of so many knobs only")
     options = parser.parse_args()
-    with served() as url, opened(url) as page:
-        rows = [run(page, "idle")]
+    asked = options.network, options.every
+    with served() as url, opened(url, options.network) as page:
+        rows = [run(page, "idle", *asked)]
         with full_run(page):
-            rows.append(run(page, "full run"))
+            rows.append(run(page, "full run", *asked))
     for row in rows:
         print(f"{row['while']}: median {row['median_s']:.2f} s, 95 % below {row['p95_s']:.2f} s, longest "
               f"{row['max_s']:.2f} s ({row['slowest']}), {row['knobs']} knobs")  # fmt: skip

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+from engine import ops
 from explorer.experiments import robust
 from explorer.experiments.chips import cost
 from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.scenario import Scenario
 
-CHIPS, MOMENTS = (4, 3, 1), (99, 5, 3)
+CHIPS, MOMENTS = (4, 3, 2, 1, 1), (99, 5, 4, 3, 2)
 """Most chips and times of the first attempt, and of the next ones where that leaves too few samples."""
 FEWEST_SAMPLES, _MOST_SAMPLES = 24, 1000
-_SECONDS = 1.5  # of one scenario on one core; the way to the worker and back comes on top
-# Measured on one core with all that goes into a result; a page and perhaps a full run want some of it too.
-_MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 4e-11, 7e-9, 1.2e-8
+_SECONDS, _LAST_SECONDS = 1.5, 3.0
+"""Of one scenario on one core; the fewest samples of the last attempt may take longer. The way to the worker and back
+comes on top."""
+# Measured on one core of a Zen 3 by AVX2, with all that goes into a result; a page and perhaps a full run want some of
+# it too. Other kernels take so many times as long: portable ones measured there, those of AVX-512 as on a Zen 4.
+_MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 3e-10, 3e-9, 2.7e-8
+_SLOWER = {"avx512": 0.6, "avx2": 1.0, "portable": 7.0}
 
 
 def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None:
@@ -24,21 +29,29 @@ def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None
     there = robust.known(experiment.network, scenario.training)
     if not there and cost(experiment.network).multiplications > robust.SMALL:
         return None
-    for chips, moments in zip(CHIPS, MOMENTS, strict=True):
-        found = _attempt(experiment, scenario, min(chips, int(experiment.n_chips)), _thinned(experiment.times, moments))
+    for k, (chips, moments) in enumerate(zip(CHIPS, MOMENTS, strict=True)):
+        longest = _LAST_SECONDS if k == len(CHIPS) - 1 else _SECONDS
+        times = _thinned(experiment.times, moments)
+        found = _attempt(experiment, scenario, min(chips, int(experiment.n_chips)), times, longest)
         if found is not None:
             return found
     return None
 
 
-def _attempt(experiment: DriftAccuracy, scenario: Scenario, chips: int, times: list[float]) -> DriftAccuracy | None:
+def _attempt(
+    experiment: DriftAccuracy, scenario: Scenario, chips: int, times: list[float], longest: float
+) -> DriftAccuracy | None:
     told = cost(experiment.network)
     devices = told.weights * scenario.made_converter().slices * chips * (len(times) + 2)
     sample = told.multiplications * _MULTIPLICATION_S + told.converted * _CONVERSION_S
-    most = int((_SECONDS - devices * _DEVICE_S) / (sample * chips * len(times)))
-    if most < FEWEST_SAMPLES:
+
+    def fit(seconds: float) -> int:
+        left = seconds / _SLOWER[ops.build_info()["isa"]] - devices * _DEVICE_S
+        return int(left / (sample * chips * len(times)))
+
+    if fit(longest) < FEWEST_SAMPLES:
         return None
-    wanted = int(experiment.samples)
+    most, wanted = max(fit(_SECONDS), FEWEST_SAMPLES), int(experiment.samples)
     return DriftAccuracy(
         network=experiment.network, n_chips=chips, samples=min(most, wanted) if wanted else min(most, _MOST_SAMPLES),
         times=times, seed=int(experiment.seed), scenarios=[scenario.copy()],

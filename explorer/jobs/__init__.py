@@ -3,7 +3,8 @@
 
 from explorer.jobs.errors import JobError, JobLimit, UnknownJob
 from explorer.jobs.job import Job, Status
-from explorer.jobs.runner import JobRunner, quick_runner, runner, shutdown
+from explorer.jobs.runner import JobRunner
+from explorer.jobs.shared import quick_runner, runner, shutdown
 
 __all__ = ["Job", "JobError", "JobLimit", "JobRunner", "Status", "UnknownJob", "quick_runner", "runner",
            "shutdown"]  # fmt: skip

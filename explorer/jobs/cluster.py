@@ -61,6 +61,8 @@ class Cluster:
         Takes each message of a job; called in the client's thread.
     nice : int, optional
         Niceness of local worker processes; `NICE` by default.
+    threads : int
+        Torch threads of a worker process.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Cluster:
         on_event: Callable[[dict[str, Any]], None],
         *,
         nice: int | None = None,
+        threads: int = 1,
     ):
         _refuse_unguarded_script()
         self.topic = topic
@@ -89,7 +92,7 @@ class Cluster:
             target = address or self._local
             self._client = Client(target, set_as_default=False, timeout=CONNECT_S, name="ohmscape-jobs")
             self._client.subscribe_topic(topic, lambda event: on_event(event[1]))
-            self._client.register_plugin(worker.WarmWorker(0 if address else NICE if nice is None else nice))
+            self._client.register_plugin(worker.WarmWorker(0 if address else NICE if nice is None else nice, threads))
             if address:
                 self._check_versions(address)
         except Exception as err:

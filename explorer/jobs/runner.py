@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import os
 import queue
 import threading
 import time
@@ -56,6 +55,8 @@ class JobRunner:
         Store the results; without, they live as long as the job is remembered.
     nice : int, optional
         Niceness of local worker processes.
+    threads : int
+        Torch threads of a worker process.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class JobRunner:
         max_per_owner: int = 4,
         keep: bool = True,
         nice: int | None = None,
+        threads: int = 1,
     ):
         self.address = address or None
         self.workers = workers
         self.max_active, self.max_per_owner = max_active, max_per_owner
-        self.keep, self.nice = keep, nice
+        self.keep, self.nice, self.threads = keep, nice, threads
         self._jobs: dict[str, Job] = {}
         self._handed: dict[str, tuple[Job, Future]] = {}
         self._cluster: Cluster | None = None
@@ -88,6 +90,11 @@ class JobRunner:
     def ready(self) -> bool:
         """Whether the worker processes are up and warm."""
         return self._cluster is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was shut down."""
+        return self._closed
 
     def submit(self, experiment: Experiment, *, label: str = "", owner: str | None = None) -> Job:
         """Queue an experiment as it is now; later changes of its parameters do not reach the job.
@@ -203,7 +210,7 @@ class JobRunner:
             atexit.register(self.shutdown)
             count = self.workers or default_workers()
             topic = f"ohmscape-{uuid.uuid4().hex}"
-            self._cluster = Cluster(self.address, count, topic, self._on_event, nice=self.nice)
+            self._cluster = Cluster(self.address, count, topic, self._on_event, nice=self.nice, threads=self.threads)
         return self._cluster
 
     def _dispatch(self, job: Job) -> None:
@@ -276,7 +283,7 @@ class JobRunner:
 
     def _conclude(self, job: Job, outcome: dict[str, Any]) -> None:
         state, error = outcome["state"], outcome.get("error")
-        kept = None
+        kept = outcome.get("dataset")
         if "data" in outcome:
             from explorer.results.netcdf import from_bytes
 
@@ -364,36 +371,3 @@ def _check_discovered(cls: type[Experiment]) -> None:
             "(allowed: modules of explorer.experiments and of packages with the entry point group "
             "ohmscape.experiments). Move it into one, or call run() here."
         )
-
-
-QUICK_NICE = 5
-"""Above full jobs (`cluster.NICE`), below the server."""
-_current: dict[str, tuple[int, JobRunner]] = {}
-_current_lock = threading.Lock()
-
-
-def runner() -> JobRunner:
-    """Return the job runner of this process, shared by all sessions; made at the first call.
-
-    ``OHMSCAPE_SCHEDULER`` names a Dask scheduler to use instead of processes here; ``OHMSCAPE_WORKERS`` their number.
-    """
-    return _shared("full", lambda: JobRunner(address=os.environ.get("OHMSCAPE_SCHEDULER")))
-
-
-def quick_runner() -> JobRunner:
-    """Return the runner of quick estimates: a process of its own here, behind no full run; results are not stored."""
-    return _shared("quick", lambda: JobRunner(workers=1, keep=False, nice=QUICK_NICE, max_active=256, max_per_owner=16))
-
-
-def _shared(lane: str, make: Callable[[], JobRunner]) -> JobRunner:
-    with _current_lock:
-        known = _current.get(lane)
-        if known is None or known[0] != os.getpid() or known[1]._closed:
-            _current[lane] = (os.getpid(), make())  # a forked child inherits the object but not its threads
-        return _current[lane][1]
-
-
-def shutdown() -> None:
-    """End the job runners of this process and their workers; happens by itself at exit."""
-    for one in [one for pid, one in list(_current.values()) if pid == os.getpid()]:
-        one.shutdown()

@@ -34,26 +34,27 @@ _MAX_PENDING = 200
 
 
 class WarmWorker(WorkerPlugin):
-    """Prepares a worker process once: everything imported, one torch thread, low priority.
+    """Prepares a worker process once: everything imported, number of torch threads, low priority.
 
     Parameters
     ----------
     nice : int
         Added to the niceness, so that the server process stays responsive; 0 on foreign machines.
+    threads : int
+        Torch threads. One where workers share the cores: for most networks a second one costs more than it brings.
     """
 
     name = "ohmscape-warm"
     idempotent = True
 
-    def __init__(self, nice: int):
-        self.nice = nice
+    def __init__(self, nice: int, threads: int = 1):
+        self.nice, self.threads = nice, threads
 
     def setup(self, worker: Worker) -> None:
         """Run in the worker process before it takes tasks."""
         import torch
 
-        # the networks here are small: a second thread costs more than it brings, and workers share the cores
-        torch.set_num_threads(1)
+        torch.set_num_threads(self.threads)
         for cls in classes().values():
             _prepare(cls)
         to_bytes(xr.Dataset({"n": ((), 0.0)}))  # brings in the file format
@@ -177,7 +178,7 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``state`` (``done``, ``failed``, ``cancelled``) with ``run_id``, ``error``, ``traceback`` where they
-        apply, and ``data`` (netCDF bytes) when the result was not saved.
+        apply, and when the result was not stored ``dataset``, or where it could not be ``data`` (netCDF bytes).
     """
     worker = get_worker()
 
@@ -208,7 +209,7 @@ def _run_and_save(written: dict[str, Any], request: dict[str, Any], reporter: Re
     ds = experiment.run(reporter)
     reporter.stop_if_asked()
     if request["folder"] is None:
-        return {"state": "done", "data": to_bytes(ds)}
+        return {"state": "done", "dataset": ds}
     try:
         info = Store(request["folder"]).save(ds, experiment, label=request["label"], job_id=request["job"])
     except SaveFailed as err:
