@@ -32,10 +32,12 @@ from explorer.palette import (  # noqa: F401  (views take their colours from her
 )
 from explorer.views.icons import svg
 from explorer.views.live import undelayed
+from explorer.views.state_chip import keeps_words
 
 GAP = 16
 """Pixels between cards and inside them."""
 
+_Chip = keeps_words(pmui.Chip)
 _SHARED = {
     "shape": {"borderRadius": 8},
     "chart_style": "minimal",  # in a notebook too, where the kit would draw frames
@@ -269,9 +271,7 @@ def select(label: str, **kw: Any) -> pmui.Select:
 
 def chip(label: str = "", color: str = "default") -> pmui.Chip:
     """Return a small label that tells a state; it is no button."""
-    return pmui.Chip(
-        label=label, color=color, variant="outlined", size="small", margin=(6, 0), sx={"cursor": "default"}
-    )
+    return _Chip(label=label, color=color, variant="outlined", size="small", margin=(6, 0), sx={"cursor": "default"})
 
 
 def accordion(*sections: tuple[str, Any]) -> pmui.Accordion:

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small labels that tell a state, whose words come from the server alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from panel.viewable import Viewable
+
+_OURS = ("label", "color")
+
+
+def keeps_words(cls: type[Viewable]) -> type[Viewable]:
+    """Return a class of chips that keep their words: an older one that the page sends back is answered with the newer.
+
+    Panel's React components write a value that came from the server into their model once more, after they have drawn
+    it. Where a newer one has come in between, the page would stay at the older: "Stale" although the curve is not.
+    """
+
+    class StateChip(cls):
+        def _process_events(self, events: dict[str, Any]) -> None:
+            back = [name for name in _OURS if name in events and events[name] != getattr(self, name)]
+            super()._process_events({name: value for name, value in events.items() if name not in _OURS})
+            if back:
+                self.param.trigger(*back)
+
+    return StateChip
