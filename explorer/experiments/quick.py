@@ -9,14 +9,13 @@ from explorer.experiments.chips import cost
 from explorer.experiments.drift_accuracy import DriftAccuracy
 from explorer.experiments.scenario import Scenario
 
-CHIPS, MOMENTS = (4, 3, 2, 1, 1), (99, 5, 4, 3, 2)
-"""Most chips and times of the first attempt, and of the next ones where that leaves too few samples."""
+SECONDS = 1.5
+"""Of one scenario on one core; the way to the worker and back comes on top."""
+ATTEMPTS = ((4, 99, SECONDS), (3, 5, SECONDS), (2, 4, SECONDS), (1, 3, SECONDS), (1, 2, 3.0))
+"""Most chips and times of the first attempt and of the next ones; the seconds in which the fewest samples have to fit."""
 FEWEST_SAMPLES, _MOST_SAMPLES = 24, 1000
-_SECONDS, _LAST_SECONDS = 1.5, 3.0
-"""Of one scenario on one core; the fewest samples of the last attempt may take longer. The way to the worker and back
-comes on top."""
 # Measured on one core of a Zen 3 by AVX2, with all that goes into a result; a page and perhaps a full run want some of
-# it too. Other kernels take so many times as long: portable ones measured there, those of AVX-512 as on a Zen 4.
+# it too. Other kernels take so many times as long: portable ones as measured there; of AVX-512 it is an assumption.
 _MULTIPLICATION_S, _CONVERSION_S, _DEVICE_S = 3e-10, 3e-9, 2.7e-8
 _SLOWER = {"avx512": 0.6, "avx2": 1.0, "portable": 7.0}
 
@@ -29,8 +28,7 @@ def quick(experiment: DriftAccuracy, scenario: Scenario) -> DriftAccuracy | None
     there = robust.known(experiment.network, scenario.training)
     if not there and cost(experiment.network).multiplications > robust.SMALL:
         return None
-    for k, (chips, moments) in enumerate(zip(CHIPS, MOMENTS, strict=True)):
-        longest = _LAST_SECONDS if k == len(CHIPS) - 1 else _SECONDS
+    for chips, moments, longest in ATTEMPTS:
         times = _thinned(experiment.times, moments)
         found = _attempt(experiment, scenario, min(chips, int(experiment.n_chips)), times, longest)
         if found is not None:
@@ -51,7 +49,7 @@ def _attempt(
 
     if fit(longest) < FEWEST_SAMPLES:
         return None
-    most, wanted = max(fit(_SECONDS), FEWEST_SAMPLES), int(experiment.samples)
+    most, wanted = max(fit(SECONDS), FEWEST_SAMPLES), int(experiment.samples)
     return DriftAccuracy(
         network=experiment.network, n_chips=chips, samples=min(most, wanted) if wanted else min(most, _MOST_SAMPLES),
         times=times, seed=int(experiment.seed), scenarios=[scenario.copy()],

@@ -11,7 +11,7 @@ import panel as pn
 from engine.errors import OhmscapeError
 from explorer import jobs
 from explorer.experiments.drift_accuracy import DriftAccuracy
-from explorer.experiments.quick import CHIPS, quick
+from explorer.experiments.quick import ATTEMPTS, quick
 from explorer.jobs import Job
 from explorer.views.drift_data import Curve, curves
 from explorer.views.job_words import Runner, owner
@@ -121,7 +121,7 @@ class QuickEstimates:
 def _left_out(small: DriftAccuracy, experiment: DriftAccuracy) -> str:
     """Return what an estimate is made of, where it has fewer times or chips than of a small network; else nothing."""
     chips, moments, samples = int(small.n_chips), len(small.times), int(small.samples)
-    if moments == len(experiment.times) and chips >= min(CHIPS[0], int(experiment.n_chips)):
+    if moments == len(experiment.times) and chips >= min(ATTEMPTS[0][0], int(experiment.n_chips)):
         return ""
     of_chips = f"{chips} chip{'s' * (chips > 1)}"
     return (f"Estimates of this network take {of_chips}, {samples} samples and {moments} of the "

@@ -127,5 +127,6 @@ def test_larger_network_says_what_its_estimate_takes(lab):
     state = DriftState(network="resnet8-fashion")
     lab.open(f"{lab.page.url.partition('?')[0]}?{STATE_ARGUMENT}={quote(link.encode(state))}")
     small = quick(state.experiment, state.scenario)
-    lab.sees(f"Estimates of this network take {small.n_chips} chip")
+    chips = f"{small.n_chips} chip{'s' * (small.n_chips > 1)}"
+    lab.sees(f"Estimates of this network take {chips}, {small.samples} samples and")
     lab.waits_for_means(small.run().accuracy_mean.values[0])

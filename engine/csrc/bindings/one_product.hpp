@@ -41,8 +41,8 @@ struct OneHot {
 inline MvmJob mvm_job(const Product& p, MvmScratch& s, OneHot lines = {}, bool prepared = false) {
   return {floats(p.weights), p.out, p.in, p.samples, p.transposed, p.params.data(), p.average, floats(p.x),
           mutable_floats(p.y), reinterpret_cast<i32*>(p.rounds), reinterpret_cast<u8*>(p.clipped), p.seed,
-          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, lines.is, lines.hot, prepared, s.blocks.get(), s.matrices.get(),
-          s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
+          p.construction_seed, p.first_step, mvm_streams(p.transposed), p.threads, lines.is, lines.hot, prepared,
+          s.blocks.get(), s.matrices.get(), s.factors.get(), s.lines.get(), s.scales.get(), s.scales.get() + p.samples, s.active.get(),
           s.beyond.get(), s.panels.get()};
 }
 

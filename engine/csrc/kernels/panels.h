@@ -9,9 +9,6 @@
 namespace OHM_NS {
 
 #if defined(__AVX2__)
-// Without it, compilers hand sums over in memory.
-#define OHM_IN_REGISTERS inline __attribute__((always_inline))
-
 constexpr bool kHasPanels = true;
 
 // A panel holds the weights of sixteen outputs, sixteen numbers for each input: those of partial sum 0, of the one that is
@@ -21,13 +18,13 @@ constexpr i64 part_at(i64 place) {
 }
 
 #if defined(__AVX512F__)
-// Sixteen outputs.
+// Sixteen outputs. Sums are always inlined (OHM_HD): compilers would hand them over in memory.
 struct Outputs {
   Register all;
-  OHM_IN_REGISTERS static Outputs load(const float* from) { return {load_register(from)}; }
-  OHM_IN_REGISTERS Outputs operator*(float x) const { return {all * x}; }
-  OHM_IN_REGISTERS Outputs operator+(const Outputs& v) const { return {all + v.all}; }
-  OHM_IN_REGISTERS Outputs operator+(float x) const { return {all + x}; }
+  OHM_HD static Outputs load(const float* from) { return {load_register(from)}; }
+  OHM_HD Outputs operator*(float x) const { return {all * x}; }
+  OHM_HD Outputs operator+(const Outputs& v) const { return {all + v.all}; }
+  OHM_HD Outputs operator+(float x) const { return {all + x}; }
   void store(float* y, i64 used) const {
     if (used == kVec)
       __builtin_memcpy(y, &all, sizeof all);
@@ -64,14 +61,15 @@ inline void fill_square(const float* w, i64 in, i64 rows, float* to, i64 stride)
   for (i64 place = 0; place < kVec; ++place) _mm512_storeu_ps(to + place * stride, column[part_at(place)]);
 }
 #else
+// The same in two registers.
 struct Outputs {
   Register low, high;
-  OHM_IN_REGISTERS static Outputs load(const float* from) { return {load_register(from), load_register(from + kRegister)}; }
-  OHM_IN_REGISTERS Outputs operator*(float x) const { return {low * x, high * x}; }
-  OHM_IN_REGISTERS Outputs operator+(const Outputs& v) const { return {low + v.low, high + v.high}; }
-  OHM_IN_REGISTERS Outputs operator+(float x) const { return {low + x, high + x}; }
+  OHM_HD static Outputs load(const float* from) { return {load_register(from), load_register(from + kRegister)}; }
+  OHM_HD Outputs operator*(float x) const { return {low * x, high * x}; }
+  OHM_HD Outputs operator+(const Outputs& v) const { return {low + v.low, high + v.high}; }
+  OHM_HD Outputs operator+(float x) const { return {low + x, high + x}; }
   void store(float* y, i64 used) const {
-    if (used == kVec)
+    if (used == kVec)  // of known size, so that no function is called
       __builtin_memcpy(y, this, sizeof *this);
     else
       __builtin_memcpy(y, this, 4 * (u64)used);
@@ -124,11 +122,11 @@ inline void fill_panels(const float* w, i64 out, i64 in, int threads, float* to)
 struct FourRows {
   static constexpr i64 rows = 4;
   Outputs a, b, c, d;
-  OHM_IN_REGISTERS static FourRows of(const Outputs& w, const float* x, i64 in) {
+  OHM_HD static FourRows of(const Outputs& w, const float* x, i64 in) {
     return {w * x[0], w * x[in], w * x[2 * in], w * x[3 * in]};
   }
-  OHM_IN_REGISTERS FourRows operator+(const FourRows& v) const { return {a + v.a, b + v.b, c + v.c, d + v.d}; }
-  OHM_IN_REGISTERS FourRows finished() const { return {a + 0.0f, b + 0.0f, c + 0.0f, d + 0.0f}; }
+  OHM_HD FourRows operator+(const FourRows& v) const { return {a + v.a, b + v.b, c + v.c, d + v.d}; }
+  OHM_HD FourRows finished() const { return {a + 0.0f, b + 0.0f, c + 0.0f, d + 0.0f}; }
   void store(float* y, i64 out, i64 used) const {
     a.store(y, used), b.store(y + out, used), c.store(y + 2 * out, used), d.store(y + 3 * out, used);
   }
@@ -137,15 +135,15 @@ struct FourRows {
 struct OneRow {
   static constexpr i64 rows = 1;
   Outputs a;
-  OHM_IN_REGISTERS static OneRow of(const Outputs& w, const float* x, i64) { return {w * x[0]}; }
-  OHM_IN_REGISTERS OneRow operator+(const OneRow& v) const { return {a + v.a}; }
-  OHM_IN_REGISTERS OneRow finished() const { return {a + 0.0f}; }
+  OHM_HD static OneRow of(const Outputs& w, const float* x, i64) { return {w * x[0]}; }
+  OHM_HD OneRow operator+(const OneRow& v) const { return {a + v.a}; }
+  OHM_HD OneRow finished() const { return {a + 0.0f}; }
   void store(float* y, i64, i64 used) const { a.store(y, used); }
 };
 
 // The partial sum at a place, or the sum of those from there on that are added to each other first.
 template <class Rows, int level>
-OHM_IN_REGISTERS Rows sums_from(const float* panel, const float* x, i64 in, i64 whole, i64 place) {
+OHM_HD Rows sums_from(const float* panel, const float* x, i64 in, i64 whole, i64 place) {
   if constexpr (level == 0) {
     const float *w = panel + place * whole * kVec, *at = x + part_at(place);
     Rows sum = Rows::of(Outputs::load(w), at, in);
@@ -180,7 +178,6 @@ inline void panel_product(const float* panels, const float* x, float* y, i64 sam
     for (; s < last; ++s) multiply_panel<OneRow>(panel, x + s * in, y + s * out + first, in, out, used);
   });
 }
-#undef OHM_IN_REGISTERS
 #else
 constexpr bool kHasPanels = false;
 inline void fill_panels(const float*, i64, i64, int, float*) {}

@@ -72,6 +72,17 @@ def test_products_of_all_chips_are_those_of_each(io, shared):
 
 
 @pytest.mark.parametrize("io", PERIPHERIES.values(), ids=PERIPHERIES.keys())
+def test_products_on_chips_have_the_same_bits_by_all_instruction_sets(io, instruction_set):
+    """Outputs that fill no panel of sixteen, inputs that fill no register, and a last part with too few vectors."""
+    weights, x = 0.2 * torch.randn(3, 40, 70), torch.randn(100, 70)
+    found = []
+    for name in ops.build_info()["isa_available"]:
+        instruction_set(name)
+        found.append(chip_ops.ChipProducts(io.pack(), [1, 2, 3], [4, 5, 6], [0, 7, 9])(weights, x))
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
+@pytest.mark.parametrize("io", PERIPHERIES.values(), ids=PERIPHERIES.keys())
 def test_lines_driven_alone_have_the_bits_of_the_whole_product(io):
     weights, one = 0.2 * torch.randn(2, 40, 70), torch.eye(70)
     seeds = [1, 2], [4, 5], [0, 0]
