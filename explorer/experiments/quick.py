@@ -12,7 +12,7 @@ from explorer.experiments.scenario import Scenario
 SECONDS = 1.5
 """Of one scenario on one core; the way to the worker and back comes on top."""
 ATTEMPTS = ((4, 99, SECONDS), (3, 5, SECONDS), (2, 4, SECONDS), (1, 3, SECONDS), (1, 2, 3.0))
-"""Most chips and times of an attempt, each where the one before leaves too few samples; seconds that the fewest have."""
+"""Most chips and times of an attempt, each where the one before leaves too few samples; seconds the fewest have."""
 FEWEST_SAMPLES, _MOST_SAMPLES = 24, 1000
 # Measured on one core of a Zen 3 by AVX2, with all that goes into a result; a page and perhaps a full run want some of
 # it too. Other kernels take so many times as long: portable ones as measured there; of AVX-512 it is an assumption.
