@@ -7,7 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-WAIT_MS = 60_000  # a page, a file or a worker on a busy two-core machine
+WAIT_MS = 120_000  # a page, a file or a worker; on a loaded two-core machine a training took longer than 60 s to end
+expect.set_options(timeout=WAIT_MS)
 _IDLE = "window.Bokeh && window.Bokeh.documents.length > 0 && window.Bokeh.documents[0].is_idle"
 # Points of the renderers of the plot whose y axis has this label, in the order they were drawn.
 _POINTS = """label => {
@@ -44,7 +45,7 @@ class LabPage:
     def open(self, url: str) -> None:
         """Go to an address and wait until everything is there."""
         self.page.goto(url)
-        self.page.wait_for_function(_IDLE, timeout=WAIT_MS)
+        self.page.wait_for_function(_IDLE)
 
     def tab(self, name: str) -> None:
         """Open one of the tabs below the response."""
@@ -69,7 +70,7 @@ class LabPage:
 
     def sees(self, text: str, *, exact: bool = False) -> None:
         """Wait until a text is on the page."""
-        expect(self.page.get_by_text(text, exact=exact).first).to_be_visible(timeout=WAIT_MS)
+        expect(self.page.get_by_text(text, exact=exact).first).to_be_visible()
 
     def points(self, y_label: str) -> list[int]:
         """Return the number of points of each renderer of a plot."""
@@ -78,9 +79,9 @@ class LabPage:
     def wait_for_points(self, y_label: str, least: int) -> None:
         """Wait until some curve of a plot has that many points."""
         condition = f"([label, least]) => Math.max(0, ...({_POINTS})(label)) >= least"
-        self.page.wait_for_function(condition, arg=[y_label, least], timeout=WAIT_MS)
+        self.page.wait_for_function(condition, arg=[y_label, least])
 
     def wait_for_more_points(self, y_label: str, total: int) -> None:
         """Wait until the curves of a plot have more points in all than ``total``."""
         condition = f"([label, total]) => ({_POINTS})(label).reduce((a, b) => a + b, 0) > total"
-        self.page.wait_for_function(condition, arg=[y_label, total], timeout=WAIT_MS)
+        self.page.wait_for_function(condition, arg=[y_label, total])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from lab_page import WAIT_MS, LabPage
+from lab_page import LabPage
 from playwright.sync_api import expect
 
 from explorer.views.measured_files import example_csv
@@ -63,7 +63,7 @@ def test_rejected_rows_are_listed_again_where_a_fit_is_come_back_to(studio, tmp_
     def listed() -> None:
         studio.sees("1 row was left out")
         studio.button("Rejected rows").click()
-        expect(studio.page.get_by_role("cell", name="21", exact=True)).to_be_visible(timeout=WAIT_MS)
+        expect(studio.page.get_by_role("cell", name="21", exact=True)).to_be_visible()
 
     studio.drop(file)
     listed()
@@ -88,4 +88,4 @@ def test_file_that_is_none_gives_one_line_and_the_page_goes_on(studio, tmp_path)
     studio.button("Try with an example").click()
     studio.sees("3 devices, 1 cycle, 723 readings")
     assert studio.page.locator(".box.error:visible").count() == 0
-    expect(studio.button("Fit", exact=True)).to_be_enabled(timeout=WAIT_MS)
+    expect(studio.button("Fit", exact=True)).to_be_enabled()

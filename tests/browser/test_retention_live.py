@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from lab_page import WAIT_MS, LabPage
+from lab_page import LabPage
 from playwright.sync_api import Locator, expect
 
 from engine.inference.noise.log_time_relaxation import LogTimeRelaxation
@@ -38,7 +38,7 @@ class RetentionPage(LabPage):
 
     def fit(self) -> None:
         """Fit, and wait for the verdict."""
-        expect(self.shown("Fit")).to_be_enabled(timeout=WAIT_MS)
+        expect(self.shown("Fit")).to_be_enabled()
         self.shown("Fit").click()
         self.page.get_by_text("Verdict.").locator("visible=true").wait_for()
 
@@ -73,7 +73,7 @@ def test_whole_path_from_file_to_drift_lab_and_back_by_its_address(retention, tm
     link = retention.page.get_by_role("link", name="Open in the drift lab").get_attribute("href")
     retention.open(f"{retention.page.url.partition('fit_studio')[0]}{link}")
     retention.sees("Relaxation over log time, measured")
-    expect(retention.box("Name of the scenario")).to_have_value("generated", timeout=WAIT_MS)
+    expect(retention.box("Name of the scenario")).to_have_value("generated")
     retention.wait_for_points("Accuracy (%)", 5)  # 0, 1 s, 1 min, 1 h, 1 d; nothing is said of later times
 
 
@@ -100,10 +100,10 @@ def test_fit_is_cancelled_by_a_click_and_done_again(retention, served_apps):
         retention.sees("Waiting", exact=True)
         retention.shown("Cancel").click()
         retention.sees("Cancelled", exact=True)
-        expect(retention.shown("Cancel")).to_have_count(0, timeout=WAIT_MS)
+        expect(retention.shown("Cancel")).to_have_count(0)
     retention.sees("1200 devices at 8 levels, read at 6 times")  # the data stay, and so does the result before
     retention.sees("Verdict.")
-    expect(retention.page.locator(".box.error:visible")).to_have_count(0, timeout=WAIT_MS)
+    expect(retention.page.locator(".box.error:visible")).to_have_count(0)
     retention.page.get_by_role("combobox", name="Law", exact=True).click()
     retention.page.get_by_role("listbox").get_by_text("power law (PCM)").click()
     retention.fit()
@@ -139,13 +139,13 @@ def test_bad_files_give_one_message_each_and_the_page_goes_on(retention, tmp_pat
     for words, file in spoilt(tmp_path).items():
         retention.drop(file)
         box = retention.page.locator(".box.error:visible")
-        expect(box).to_contain_text(words, timeout=WAIT_MS)
+        expect(box).to_contain_text(words)
         assert box.count() == 1
-        expect(retention.shown("Fit")).to_be_disabled(timeout=WAIT_MS)
+        expect(retention.shown("Fit")).to_be_disabled()
     retention.shown("Try with an example").click()
     retention.sees("1200 devices at 8 levels")
-    expect(retention.page.locator(".box.error:visible")).to_have_count(0, timeout=WAIT_MS)
-    expect(retention.shown("Fit")).to_be_enabled(timeout=WAIT_MS)
+    expect(retention.page.locator(".box.error:visible")).to_have_count(0)
+    expect(retention.shown("Fit")).to_be_enabled()
 
 
 def test_columns_of_unknown_names_are_chosen_by_hand(retention, tmp_path):

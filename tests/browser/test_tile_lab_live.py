@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from lab_page import WAIT_MS, LabPage
+from lab_page import LabPage
 from playwright.sync_api import expect
 
 from engine.tiles import periphery_presets
@@ -62,7 +62,7 @@ class TilePage(LabPage):
         """Wait until the product is that of the default with changes, computed here; compare the whole picture."""
         found = multiply(MvmError(forward=periphery_presets.load("default").copy(**periphery)))
         pixels = tinted(found.density["image"][0]).ravel()
-        self.page.wait_for_function(_SUM, arg=[_DENSITY, float(pixels.astype(np.float64).sum())], timeout=WAIT_MS)
+        self.page.wait_for_function(_SUM, arg=[_DENSITY, float(pixels.astype(np.float64).sum())])
         np.testing.assert_array_equal(self.column(_DENSITY)[0], pixels)
         assert self.column(_ERRORS)[0] == found.errors["count"]
         for label, value, *_ in found.tiles[:3]:
@@ -120,7 +120,7 @@ def test_wires_slid_draw_the_new_losses(lab):
     where = ["Column", "Row", "image"]
     pictures = (ds.lost_exact, ds.lost_fast, ds.lost_fast - ds.lost_exact)
     total = sum(float(p.values.astype(np.float32).astype(float).sum()) for p in pictures)
-    lab.page.wait_for_function(_SUM, arg=[where, total], timeout=WAIT_MS)
+    lab.page.wait_for_function(_SUM, arg=[where, total])
     for drawn, wanted in zip(lab.column(where), pictures, strict=True):
         np.testing.assert_array_equal(drawn, wanted.values.astype(np.float32).ravel())
     lab.sees("Outside its validity")
@@ -152,7 +152,7 @@ def test_product_and_wires_seen_again_after_reload(lab):
     lab.waits_for(out_noise=0.2)
     lab.sees("Edited: 1 parameter")
     lab.tab("Wires")
-    expect(lab.box("g_max, number")).to_have_value("5e-05", timeout=WAIT_MS)
+    expect(lab.box("g_max, number")).to_have_value("5e-05")
 
 
 def test_preset_chosen_is_drawn_and_header_leads_to_the_device_lab(lab):
