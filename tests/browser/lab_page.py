@@ -45,7 +45,14 @@ class LabPage:
     def open(self, url: str) -> None:
         """Go to an address and wait until everything is there."""
         self.page.goto(url)
-        self.page.wait_for_function(_IDLE)
+        self.until(_IDLE)
+
+    def until(self, condition: str, arg: object = None) -> None:
+        """Wait until a function in the page gives true.
+
+        It is asked ten times a second; at every frame, as is the default, it took a core from what it waits for.
+        """
+        self.page.wait_for_function(condition, arg=arg, polling=100)
 
     def tab(self, name: str) -> None:
         """Open one of the tabs below the response."""
@@ -79,9 +86,9 @@ class LabPage:
     def wait_for_points(self, y_label: str, least: int) -> None:
         """Wait until some curve of a plot has that many points."""
         condition = f"([label, least]) => Math.max(0, ...({_POINTS})(label)) >= least"
-        self.page.wait_for_function(condition, arg=[y_label, least])
+        self.until(condition, [y_label, least])
 
     def wait_for_more_points(self, y_label: str, total: int) -> None:
         """Wait until the curves of a plot have more points in all than ``total``."""
         condition = f"([label, total]) => ({_POINTS})(label).reduce((a, b) => a + b, 0) > total"
-        self.page.wait_for_function(condition, arg=[y_label, total])
+        self.until(condition, [y_label, total])

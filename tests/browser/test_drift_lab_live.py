@@ -50,7 +50,7 @@ class DriftPage(LabPage):
 
     def waits_for_means(self, wanted: np.ndarray) -> None:
         """Wait until the first curve has these means, percent."""
-        self.page.wait_for_function(_SAME, arg=[[_ACCURACY, "mean"], (100 * wanted).tolist()])
+        self.until(_SAME, [[_ACCURACY, "mean"], (100 * wanted).tolist()])
 
     def waits_for_estimate(self, scenario: Scenario) -> None:
         """Wait until the first curve is the estimate of a scenario, computed here."""
@@ -72,7 +72,7 @@ def test_time_typed_moves_the_weights(lab):
     lab.box("Time").last.press("Tab")
     found = LiveChip().at(Moment("mlp-digits", Scenario(), 3.1536e7, 0))
     condition = f"([where, wanted]) => ({_COLUMN})(where).some(c => String(c) === String(wanted))"
-    lab.page.wait_for_function(condition, arg=[[_COUNTS, "count"], found.drifted.tolist()])
+    lab.until(condition, [[_COUNTS, "count"], found.drifted.tolist()])
     assert found.programmed.tolist() in lab.column(_COUNTS, "count")
     expect(lab.page.locator(".tile", has_text="Slope").first).to_contain_text(f"{found.slope:.3f}")
 

@@ -66,8 +66,7 @@ def test_tutorial_in_jupyterlab_slider_in_the_cell_changes_the_plot(jupyterlab, 
     page.on("request", lambda request: outside.append(request.url) if _is_outside(request.url) else None)
     page.goto(f"{jupyterlab}/tree/{NOTEBOOK.name}")
     page.get_by_text("Python 3 (ipykernel)").first.wait_for()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    _choose(page, "Run", "Run All Cells")
 
     # a cell below the lab has set w_max; the change came before the page could hear
     expect(page.get_by_role("textbox", name="w_max, number", exact=True)).to_have_value("0.8")
@@ -85,9 +84,15 @@ def test_tutorial_in_jupyterlab_slider_in_the_cell_changes_the_plot(jupyterlab, 
     expect(page.get_by_role("textbox", name="dw_min, number")).to_have_value("0.00135")
     expect(states).to_have_text(told)
     assert _stable_picture(canvas) != moved
-    _wait_for_cells(saved, save=lambda: page.keyboard.press("Control+s"))
+    _wait_for_cells(saved, lambda: _choose(page, "File", "Save Notebook"))
     assert errors == []
     assert outside == []
+
+
+def _choose(page, menu: str, command: str) -> None:
+    """Choose a command from a menu: JupyterLab's keys do nothing while a widget in a cell has the focus."""
+    page.get_by_role("menuitem", name=menu, exact=True).click()
+    page.get_by_text(command, exact=True).click()
 
 
 def _wait_for_cells(notebook: Path, save: Callable[[], None]) -> None:

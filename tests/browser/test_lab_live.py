@@ -35,7 +35,7 @@ class Lab(LabPage):
 
     def waits_for_device(self, **changes) -> None:
         """Wait until the drawn curves are those of the preset with ``changes``, computed here."""
-        self.page.wait_for_function(_SHOWS, arg=_curves(**changes))
+        self.until(_SHOWS, _curves(**changes))
 
     def slider(self, name: str):
         return self.page.get_by_role("slider", name=name, exact=True)
@@ -108,9 +108,9 @@ def test_undo_redo_and_reset_follow_in_box_and_curve(lab):
 def test_theme_toggled_recolours_the_plots_too(lab):
     before = lab.page.evaluate(_BACKGROUND)
     lab.button("Toggle theme").click()
-    lab.page.wait_for_function(f"before => ({_BACKGROUND})().every(color => !before.includes(color))", arg=before)
+    lab.until(f"before => ({_BACKGROUND})().every(color => !before.includes(color))", before)
     lab.button("Toggle theme").click()
-    lab.page.wait_for_function(f"before => ({_BACKGROUND})().every(color => before.includes(color))", arg=before)
+    lab.until(f"before => ({_BACKGROUND})().every(color => before.includes(color))", before)
 
 
 def test_closed_group_opened_shows_its_parameters(lab):

@@ -62,7 +62,7 @@ class TilePage(LabPage):
         """Wait until the product is that of the default with changes, computed here; compare the whole picture."""
         found = multiply(MvmError(forward=periphery_presets.load("default").copy(**periphery)))
         pixels = tinted(found.density["image"][0]).ravel()
-        self.page.wait_for_function(_SUM, arg=[_DENSITY, float(pixels.astype(np.float64).sum())])
+        self.until(_SUM, [_DENSITY, float(pixels.astype(np.float64).sum())])
         np.testing.assert_array_equal(self.column(_DENSITY)[0], pixels)
         assert self.column(_ERRORS)[0] == found.errors["count"]
         for label, value, *_ in found.tiles[:3]:
@@ -120,7 +120,7 @@ def test_wires_slid_draw_the_new_losses(lab):
     where = ["Column", "Row", "image"]
     pictures = (ds.lost_exact, ds.lost_fast, ds.lost_fast - ds.lost_exact)
     total = sum(float(p.values.astype(np.float32).astype(float).sum()) for p in pictures)
-    lab.page.wait_for_function(_SUM, arg=[where, total])
+    lab.until(_SUM, [where, total])
     for drawn, wanted in zip(lab.column(where), pictures, strict=True):
         np.testing.assert_array_equal(drawn, wanted.values.astype(np.float32).ravel())
     lab.sees("Outside its validity")
