@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -131,9 +132,10 @@ def normalise(measured: Measured, w_lo: float, w_hi: float, g_lo: float | None, 
 
 
 def _refuse_tiny_range(measured: Measured, width: float, g_lo: float, g_hi: float) -> None:
-    """Refuse ends so close that a reading would lie a million ranges away from them."""
+    """Refuse ends so close that a reading would lie a million ranges away, or that the slope is no number."""
     farthest = max(float(np.abs(trace.value - g_lo).max()) for trace in measured.traces)
-    if farthest > MAX_RANGES * (g_hi - g_lo) or width > MAX_RANGES:
+    range_ = g_hi - g_lo
+    if farthest > MAX_RANGES * range_ or width > MAX_RANGES or range_ < width / sys.float_info.max:
         rule = f"is too close to g_lo = {g_lo:.6g}: a reading lies {farthest:.3g} {measured.unit} from it"
         allowed = f"readings within {MAX_RANGES:.0e} ranges"
         remedy = "Give g_lo and g_hi near the ends of the readings."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import OhmscapeError
@@ -513,6 +513,7 @@ def test_any_text_is_read_or_refused(text):
 
 @settings(max_examples=300, deadline=None)
 @given(csv_like())
+@example("5e-324\n0\n5e-324\n0")  # a range whose slope overflows
 def test_text_like_a_measured_file_is_read_or_refused(text):
     assert_read_or_refused(text.encode())
 
