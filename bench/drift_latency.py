@@ -4,8 +4,9 @@
     python -m bench.drift_latency [--network NAME] [--every K] [--json FILE]
 
 Every knob of the sidebar, or every Kth, is moved once: sliders to another place, switches and lists to another entry.
-The clock starts when the widget's value is set in the page and stops when the page calls its curve an estimate again,
-no longer stale. The drawn means have to be those of the estimate computed here for the new value.
+The clock starts when the widget's value is set in the page, or the entry of a list is clicked, and stops when the page
+calls its curve an estimate again, no longer stale. The drawn means have to be those of the estimate computed here for
+the new value.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +33,14 @@ from explorer.views.fields import Scale
 from explorer.views.takeaway import STATE_ARGUMENT
 
 LIMIT_S = 30
-READS = "400"  # of the full run meanwhile: it lasts longer than all moves, and is cancelled
+READS = "1000"  # of the full run meanwhile: it lasts longer than all moves, and is cancelled
 _BITS = ("inp_res", "out_res")
 # Chips, reads and samples are the full run's; a network is fine-tuned for the hardware once, which takes longer.
 _LEFT_OUT = ("network", "n_chips", "n_read", "samples", "seed", "training")
 
-# Sets a widget and waits until the curve was stale and is an estimate again; returns milliseconds and the means drawn.
-_MOVE = """([label, value]) => new Promise(resolve => {
+# Waits until the curve was stale and is an estimate again; gives milliseconds and the means drawn. It sets a widget
+# first, or, where it is given no value, waits for a click: a list shows only what was chosen from its menu.
+_MOVE = """([label, value]) => { window.told = new Promise(resolve => {
   const models = [...Bokeh.documents[0]._all_models.values()]
   // one that is on the page: rows that a change of devices has replaced may still be known
   const there = models.filter(m => m.data?.label === label && Bokeh.index.find_one_by_id(m.id))
@@ -50,9 +53,10 @@ _MOVE = """([label, value]) => new Promise(resolve => {
       .find(m => m.type === 'Figure' && m.left[0].axis_label === 'Accuracy (%)')
     return figure.renderers.map(r => r.data_source.data).find(d => (d.mean ?? d.get?.('mean')) !== undefined)
   }
-  const started = performance.now(), before = drawn()
-  let stale = false
-  widget.data.value = value
+  let started, before, stale = false
+  // both words may come between two looks
+  for (const m of Bokeh.documents[0]._all_models.values())
+    if (m.data?.label === chip()) m.data.properties.label.change.connect(() => { if (chip() === 'Stale') stale = true })
   const look = () => {
     const now = performance.now(), word = chip()
     if (word === 'Stale') stale = true
@@ -63,8 +67,11 @@ _MOVE = """([label, value]) => new Promise(resolve => {
     } else if (now - started > 30000) resolve({late: word})
     else setTimeout(look, 5)
   }
-  look()
-})"""
+  const start = () => { started = performance.now(); before = drawn(); look() }
+  if (value === null) { document.addEventListener('click', start, {once: true, capture: true}); return }
+  start()
+  widget.data.value = value
+}) }"""
 
 
 @contextlib.contextmanager
@@ -93,15 +100,15 @@ def settle(page: Page) -> None:
 
 
 def moved(state: DriftState, name: str) -> tuple[object, object] | None:
-    """Return another value of a knob and what its widget takes for it; None where there is no other."""
+    """Return another value of a knob and what its widget takes for it (of a list: the entry's place), or None."""
     about, now = state.drift.describe(name), getattr(state.drift, name)
     if about["kind"] == "flag":
         return not now, not now
     if about["kind"] == "choice":
         options = about["objects"].values() if isinstance(about["objects"], dict) else about["objects"]
-        for other in options:
+        for place, other in enumerate(options):
             if other != now and _same(state).set(**{name: other}):
-                return other, other
+                return other, place
         return None
     if about["kind"] != "number":
         return None
@@ -129,7 +136,16 @@ def move(page: Page, name: str, network: str) -> float | None:
         return None
     value, position = found
     settle(page)
-    told = page.evaluate(_MOVE, [name, position])
+    if state.drift.describe(name)["kind"] == "choice":
+        page.get_by_role("combobox", name=re.compile(rf"^{name}(\s|$)")).click()  # the name and the entry
+        entry = page.get_by_role("menuitem").nth(position)
+        entry.wait_for()
+        page.wait_for_timeout(500)  # the menu stands
+        page.evaluate(_MOVE, [name, None])
+        entry.click()
+    else:
+        page.evaluate(_MOVE, [name, position])
+    told = page.evaluate("() => window.told")
     if "ms" not in told:
         raise SystemExit(f"no estimate within {LIMIT_S} s of moving {name} to {value}: {told}")
     state.set(**{name: value})
@@ -158,6 +174,7 @@ def run(page: Page, name: str, network: str, every: int) -> dict:
 @contextlib.contextmanager
 def full_run(page: Page) -> Iterator[None]:
     """Let a full run be under way in the worker of the server."""
+    settle(page)
     page.get_by_role("textbox", name="n_read, number").fill(READS)
     page.get_by_role("textbox", name="n_read, number").press("Tab")
     page.get_by_role("button", name="Full run").click()
@@ -178,9 +195,10 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="move one of so many knobs only")
     options = parser.parse_args()
     asked = options.network, options.every
-    with served() as url, opened(url, options.network) as page:
-        rows = [run(page, "idle", *asked)]
-        with full_run(page):
+    with served() as url:
+        with opened(url, options.network) as page:
+            rows = [run(page, "idle", *asked)]
+        with opened(url, options.network) as page, full_run(page):  # a page keeps its estimates
             rows.append(run(page, "full run", *asked))
     for row in rows:
         print(f"{row['while']}: median {row['median_s']:.2f} s, 95 % below {row['p95_s']:.2f} s, longest "

@@ -38,6 +38,7 @@ class ParameterPanel(Viewer):
         super().__init__()
         self._state, self._rows, self._open = state, rows or {}, open_groups
         self.fields: dict[str, Field] = {}
+        self._columns: dict[str, pn.Column] = {}
         self._shown: tuple[Any, str] | None = None  # kind of model and preset that the rows were made for
         self.chip = theme.chip()
         self.undo = theme.icon_button("undo", "Undo the last change")
@@ -97,7 +98,22 @@ class ParameterPanel(Viewer):
                 field.explain(sources.get(name, ""))
             self.fields[name] = field
             groups.setdefault(about["group"], []).append(field.view)
-        made = [(title, pn.Column(*views, sizing_mode="stretch_width", margin=0)) for title, views in groups.items()]
+        self._arrange(groups)
+
+    def _arrange(self, groups: dict[str, list[Viewable]]) -> None:
+        """Put the rows into their groups; what stays is not drawn anew, and a group that is open stays open."""
+        before, self._columns = self._columns, {}
+        for title, views in groups.items():
+            column = before.get(title) or pn.Column(sizing_mode="stretch_width", margin=0)
+            if column.objects != views:
+                column.objects = views
+            self._columns[title] = column
+        titles, old = list(self._columns), list(before)
+        if titles == old:
+            return
+        opened = {old[k] for k in self.groups.active}
+        if not set(titles) & set(old):
+            opened = {titles[k] for k in self._open if k < len(titles)}
         self.groups.active = []  # the indices would point into the old list
-        self.groups[:] = made
-        self.groups.active = [k for k in self._open if k < len(made)]
+        self.groups[:] = list(self._columns.items())
+        self.groups.active = [k for k, title in enumerate(titles) if title in opened]

@@ -65,6 +65,18 @@ def test_panel_every_class_groups_in_order_of_definition(every_class):
     assert panel.groups._names == list(groups)
 
 
+def test_other_class_keeps_its_common_groups_and_those_that_are_open(state: DeviceState, panel: ParameterPanel):
+    names, first = list(panel.groups._names), panel.groups[0]
+    panel.groups.active = [len(names) - 1]
+    state.load_class("soft_bounds")
+    after = list(panel.groups._names)
+    assert after != names  # else the groups would not have been put anew
+    assert [after[k] for k in panel.groups.active] == [names[-1]]
+    assert panel.groups[after.index(names[0])] is first
+    shown_rows = [row for group in panel.groups for row in group]
+    assert shown_rows == [field.view for field in panel.fields.values()]
+
+
 def test_log_slider_moved_sets_power_of_ten(state: DeviceState, panel: ParameterPanel):
     panel.fields["dw_min"].slider.value = -2.0
     assert state.device.dw_min == 0.01
