@@ -66,9 +66,10 @@ def test_panel_every_class_groups_in_order_of_definition(every_class):
 
 
 def test_other_class_keeps_its_common_groups_and_those_that_are_open(state: DeviceState, panel: ParameterPanel):
+    state.load_class("constant_step")
     names, first = list(panel.groups._names), panel.groups[0]
     panel.groups.active = [len(names) - 1]
-    state.load_class("soft_bounds")
+    state.load_class("exp_step")
     after = list(panel.groups._names)
     assert after != names  # else the groups would not have been put anew
     assert [after[k] for k in panel.groups.active] == [names[-1]]
