@@ -43,6 +43,7 @@ class DriftView(Viewer):
         self.state = state
         self._full: dict[str, Curve] = {}
         self.shown: list[Curve] = []
+        self._network = state.experiment.network
         self.accuracy = AccuracyPlot(self._marked)
         self.weights, self.scatter, self.levels = WeightPlot(), ScatterPlot(), LevelPlot()
         self.cursor = TimeCursor(state)
@@ -50,7 +51,7 @@ class DriftView(Viewer):
         self.chip = theme.chip()
         self.tiles, self.table = theme.html(margin=(10, 0, 0, 0)), theme.html()
         self.problem, self.weight_problem = theme.error_box(visible=False), theme.error_box(visible=False)
-        self.note = theme.info_box(_NO_ESTIMATE, visible=False, margin=(0, 0, 8, 0))
+        self.note = theme.info_box(_NO_ESTIMATE, visible=False, margin=(8, 0))
         self.empty = theme.empty_box(*_EMPTY)
         self.quick = QuickEstimates(self._estimated, quick_runner)
         self.job: JobBar[DriftAccuracy] = JobBar(
@@ -150,6 +151,8 @@ class DriftView(Viewer):
 
     @in_one_message
     def _show(self) -> None:
+        if self.state.experiment.network != self._network:  # a curve of another network is no stale one of this
+            self.shown, self._network = [], self.state.experiment.network
         count = len(self.state.experiment.scenarios)
         found = [self._curve(k) for k in range(count)]
         self.shown = [c for c in found if c is not None]

@@ -32,12 +32,12 @@ from explorer.palette import (  # noqa: F401  (views take their colours from her
 )
 from explorer.views.icons import svg
 from explorer.views.live import undelayed
-from explorer.views.state_chip import keeps_words
+from explorer.views.server_state import keeps_state
 
 GAP = 16
 """Pixels between cards and inside them."""
 
-_Chip = keeps_words(pmui.Chip)
+Button, Chip, IconButton = (keeps_state(cls) for cls in (pmui.Button, pmui.Chip, pmui.IconButton))
 _SHARED = {
     "shape": {"borderRadius": 8},
     "chart_style": "minimal",  # in a notebook too, where the kit would draw frames
@@ -222,12 +222,12 @@ def _box(kind: str, title: str, message: str) -> str:
 def button(label: str, *, icon: str = "", primary: bool = False, **kw: Any) -> pmui.Button:
     """Return a button; one primary button at most in a card."""
     look = {"variant": "contained", "color": "primary"} if primary else {"variant": "outlined", "color": "default"}
-    return pmui.Button(label=label, icon=svg(icon) if icon else None, size="small", **{"margin": 0} | look | kw)
+    return Button(label=label, icon=svg(icon) if icon else None, size="small", **{"margin": 0} | look | kw)
 
 
 def icon_button(icon: str, description: str, **kw: Any) -> pmui.IconButton:
     """Return a small button that is only an icon; ``description`` is its tooltip and its name for screen readers."""
-    return pmui.IconButton(icon=svg(icon), description=description, size="small", **{"margin": 0} | kw)
+    return IconButton(icon=svg(icon), description=description, size="small", **{"margin": 0} | kw)
 
 
 @undelayed
@@ -271,7 +271,7 @@ def select(label: str, **kw: Any) -> pmui.Select:
 
 def chip(label: str = "", color: str = "default") -> pmui.Chip:
     """Return a small label that tells a state; it is no button."""
-    return _Chip(label=label, color=color, variant="outlined", size="small", margin=(6, 0), sx={"cursor": "default"})
+    return Chip(label=label, color=color, variant="outlined", size="small", margin=(6, 0), sx={"cursor": "default"})
 
 
 def accordion(*sections: tuple[str, Any]) -> pmui.Accordion:

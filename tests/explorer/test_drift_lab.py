@@ -194,6 +194,15 @@ def test_knob_moved_marks_the_curve_stale_until_its_estimate_arrives(view, state
     assert not view.quick.busy
 
 
+def test_curve_of_another_network_is_not_shown_as_a_stale_one(view, state):
+    state.set(network="mlp-digits-deep")
+    assert view.shown == []
+    assert view.empty.visible
+    assert not view.chip.visible
+    state.undo()
+    assert not view.shown[0].stale  # known from before
+
+
 def test_only_what_changed_is_estimated_again(view, state):
     state.add(Scenario(title="none", compensation="none"))
     settle(view)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of a state keep the server's words, whatever the page sends back."""
+"""Labels and buttons keep the server's state, whatever the page sends back."""
 
 import pytest
 from bokeh.document import Document
@@ -34,3 +34,22 @@ def test_echo_of_the_label_that_holds_changes_nothing(chip):
     made._process_events({"label": "Estimate", "color": "primary"})
     assert made.label == page.label == "Estimate"
     assert not told
+
+
+@pytest.mark.parametrize("make", [lambda: theme.button("Full run"), lambda: theme.icon_button("undo", "Undo")])
+def test_button_of_a_job_that_failed_at_once_does_not_stay_disabled(make):
+    made = make()
+    page = made.get_root(Document()).data
+    made.disabled = True
+    made.disabled = False
+    page.disabled = True  # the echo
+    made._process_events({"disabled": True})
+    assert not made.disabled
+    assert not page.disabled
+
+
+def test_click_reaches_the_server():
+    made, clicks = theme.button("Full run"), []
+    made.on_click(clicks.append)
+    made._process_events({"clicks": 1})
+    assert len(clicks) == 1
